@@ -1,0 +1,175 @@
+/**
+ * The catalogue of everything that can go wrong, the one place where an error gets its name.
+ * docs/errors.md lists the same codes; a test compares the two. HTTP status codes are decided in
+ * http/, exit codes in cli/.
+ */
+
+/**
+ * What the sender of a block or transaction deserves for it.
+ * - `ignore`: nothing is held against the sender; the item may become valid later.
+ * - `reject`: the item is refused; an honest sender can have sent it.
+ * - `penalise`: no honest node of this network sends this.
+ */
+export type Verdict = 'ignore' | 'reject' | 'penalise'
+
+interface Entry {
+  readonly sentence: string
+  readonly verdict?: Verdict
+}
+
+const entry = (sentence: string, verdict?: Verdict): Entry => (verdict ? { sentence, verdict } : { sentence })
+
+export const errors = {
+  // Requests
+  bad_request: entry('The request is not of the form that this call takes.'),
+  not_found: entry('There is nothing at this address.'),
+  method_not_allowed: entry('This address does not take this method.'),
+  unsupported_media_type: entry('The content type is not one that this call takes.'),
+  body_too_large: entry('The request is larger than this call takes.'),
+  foreign_host: entry('The Host header names another server than this node.'),
+  foreign_origin: entry('Another web page asked for this; the node answers only itself.'),
+  operator_only: entry('Only the operator of this node may ask for this.'),
+  cancelled: entry('The request was cancelled before it was done.'),
+  closing: entry('The node is closing.'),
+  internal: entry('The node failed in a way that it does not name; its log says more.'),
+
+  // Encoding
+  malformed_cbor: entry('The bytes are not canonical DAG-CBOR.', 'penalise'),
+  malformed_cid: entry('The text or bytes are not a CID of a supported form.', 'penalise'),
+  malformed_car: entry('The bytes are not a well-formed CARv1.', 'penalise'),
+  wrong_cid: entry('The bytes do not match the CID that names them.', 'penalise'),
+
+  // Network parameters
+  invalid_network: entry('The network parameters are not valid.'),
+  unsupported_version: entry('This is of a newer protocol version than this node knows.', 'ignore'),
+  other_network: entry('This belongs to another network.', 'penalise'),
+
+  // Transactions
+  transaction_malformed: entry('The transaction is not of the form that the protocol gives its kind.', 'penalise'),
+  transaction_too_large: entry('The transaction is over the size limit of the network.', 'penalise'),
+  transaction_bad_key: entry('The key of the signer is not a valid Ed25519 key.', 'penalise'),
+  transaction_bad_signature: entry('The signature does not belong to this transaction and key.', 'penalise'),
+  transaction_known: entry('The transaction is on the chain or pending already.', 'ignore'),
+  transaction_from_future: entry('The transaction is dated later than its block or the clock allows.', 'ignore'),
+  clear_label_forbidden: entry('This network takes no labels in clear; use "emrchain add".', 'penalise'),
+  mempool_full: entry('The node holds as many pending transactions as it may; try again after a block.', 'ignore'),
+  transaction_unknown: entry('No transaction of this id is on the chain or pending.'),
+
+  // Headers
+  header_malformed: entry('The header is not 180 bytes of the form that the protocol gives.', 'penalise'),
+  header_wrong_height: entry('The height is not one more than that of the parent.', 'penalise'),
+  header_wrong_target: entry('The target is not the one that the difficulty rule demands.', 'penalise'),
+  header_bad_target: entry('The compact target is negative, zero, too large or not normalised.', 'penalise'),
+  header_insufficient_work: entry('The hash of the header is above its target.', 'penalise'),
+  header_time_too_early: entry('The time is not later than that of the parent.', 'penalise'),
+  header_time_too_late: entry('The time is more than 120 s ahead of the clock of this node.', 'ignore'),
+  header_bad_nonce: entry('The first two bytes of the nonce are not zero.', 'penalise'),
+  header_bad_miner: entry('The key of the miner is not a valid Ed25519 key.', 'penalise'),
+  header_bad_signature: entry('The signature does not belong to this header and its miner.', 'penalise'),
+  header_unknown_parent: entry('The parent of the block is not known.', 'ignore'),
+  header_invalid_parent: entry('The block descends from an invalid block.', 'penalise'),
+
+  // Block bodies
+  block_malformed: entry('The block lacks a part or holds one that does not belong to it.', 'penalise'),
+  block_wrong_list: entry('The list of transactions is not the one that the header links.', 'penalise'),
+  block_wrong_transactions: entry('The transactions are not those of the list.', 'penalise'),
+  block_duplicate_transaction: entry(
+    'The block holds a transaction twice, or one that is on its chain already.',
+    'penalise',
+  ),
+  block_too_large: entry('The block is over a size limit of the network.', 'penalise'),
+  block_wrong_results: entry('The results of the header are not those of its transactions.', 'penalise'),
+  block_unknown: entry('No block of this id or height is on the chain.'),
+
+  // Mining
+  mining_failed: entry('The miner failed before it found a block; the next one starts afresh.'),
+  mining_exhausted: entry('No nonce of this header meets the target; change the header.'),
+
+  // Disk
+  data_folder_in_use: entry('Another process uses this data folder.'),
+  data_folder_version: entry('The data folder was written by a version of emrchain that this one cannot read.'),
+  data_folder_other_network: entry('The data folder belongs to another network.'),
+  chain_damaged: entry('The chain file is damaged before its durable end.'),
+  index_damaged: entry('A value in the database does not match its check.'),
+  disk_full: entry('The disk is full; nothing was changed.'),
+  disk_failed: entry('The disk refused a read or write.'),
+
+  // Files
+  file_unknown: entry('No record on the chain and no file in the store matches.'),
+  file_unavailable: entry('The file is not in the store of this node and no peer gave it.'),
+  file_damaged: entry('A block of the file does not match its CID.'),
+  file_store_unreachable: entry('The file store does not answer.'),
+  file_store_timeout: entry('The file store did not answer in time.'),
+  file_store_failed: entry('The file store failed.'),
+  file_store_mismatch: entry('The file store answered with another CID than the file has.'),
+  file_too_large: entry('The file is larger than the limit.'),
+  not_a_file: entry('The CID names something else than a well-formed UnixFS file.'),
+  car_foreign_block: entry('The CAR names another root, or holds a block out of the order of the file.', 'penalise'),
+  car_incomplete: entry('The CAR ends before the file is complete.'),
+  path_forbidden: entry('The path leads out of the folder that this node may use, or is not a regular file.'),
+  path_not_found: entry('There is no such file in the folder that this node may use.'),
+
+  // Encryption and wallet
+  cipher_wrong_key: entry('The key does not belong to this file.'),
+  cipher_damaged: entry('The encrypted file was altered.'),
+  cipher_truncated: entry('The encrypted file ends too early.'),
+  cipher_too_large: entry('The file is larger than the format allows.'),
+  passphrase_wrong: entry('The passphrase does not open this file.'),
+  passphrase_missing: entry('A passphrase is needed; set EMRCHAIN_PASSPHRASE or use a terminal.'),
+  wallet_missing: entry('There is no wallet here; make one with "emrchain wallet init".'),
+  wallet_exists: entry('There is a wallet here already; it was left as it is.'),
+  wallet_malformed: entry('The wallet is not of a form that this version reads.'),
+  key_missing: entry('The wallet holds no key for this file.'),
+  key_malformed: entry('This is not the key of a file in a form that this version reads.'),
+
+  // Peers
+  peer_forbidden: entry('The operator of this node does not allow this address.'),
+  peer_bad_address: entry('The address is not an http or https URL of a node.'),
+  peer_unreachable: entry('The peer does not answer.'),
+  peer_timeout: entry('The peer did not answer in time.'),
+  peer_misbehaved: entry('The peer answered in a way that the protocol does not allow.', 'penalise'),
+  peer_is_self: entry('The address is that of this node itself.'),
+
+  // Configuration and command line
+  config_invalid: entry('The configuration is not valid.'),
+  usage: entry('The command line is not of a form that this command takes.'),
+  node_unreachable: entry('No node answers at this URL; start one with "emrchain start".'),
+  output_exists: entry('The output file exists already; it was left as it is.'),
+
+  // The demonstration
+  demo_image_missing: entry('The example image is not there or not as expected; pass the path of a file instead.'),
+
+  // The paper's prototype
+  prototype_malformed: entry('The file is not a chain as the prototype exports it.'),
+} as const satisfies Record<string, Entry>
+
+export type ErrorCode = keyof typeof errors
+
+/** Small typed facts about one occurrence: ids, sizes, limits. Never secrets, bodies or whole states. */
+export type ErrorFacts = Readonly<Record<string, string | number | boolean | null>>
+
+/**
+ * The only error that emrchain throws on purpose. `code` names the cause and is stable; `message`
+ * is the catalogue's sentence, followed by `detail` where the occurrence has something to add.
+ */
+export class EmrError extends Error {
+  readonly code: ErrorCode
+  readonly facts: ErrorFacts
+
+  constructor(code: ErrorCode, detail?: string, facts: ErrorFacts = {}, options?: ErrorOptions) {
+    super(detail ? `${errors[code].sentence} ${detail}` : errors[code].sentence, options)
+    this.name = 'EmrError'
+    this.code = code
+    this.facts = facts
+  }
+
+  /** Verdict on the sender; `reject` for errors that are not about blocks and transactions. */
+  get verdict(): Verdict {
+    const entry: Entry = errors[this.code]
+    return entry.verdict ?? 'reject'
+  }
+}
+
+/** Whether `error` is an EmrError, with this code if one is given. */
+export const isEmrError = (error: unknown, code?: ErrorCode): error is EmrError =>
+  error instanceof EmrError && (code === undefined || error.code === code)
