@@ -1,0 +1,62 @@
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { type Signer, type Verify, verifyZip215 } from './ed25519.js'
+
+/** What precedes the 32 raw bytes in the DER forms of RFC 8410: SubjectPublicKeyInfo and PKCS #8. */
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+/** How many imported public keys `verifyNative` keeps. */
+export const DEFAULT_KEY_CACHE_SIZE = 4096
+
+/**
+ * A `Verify` that asks OpenSSL, and the portable ZIP-215 code only where OpenSSL says no. OpenSSL accepts a
+ * subset of what ZIP-215 accepts, and a different one in each version, so the union is the same everywhere
+ * while honest signatures stay fast. `cacheSize` bounds the imported keys kept, least recently used first out.
+ */
+export function createNativeVerify(cacheSize: number = DEFAULT_KEY_CACHE_SIZE): Verify {
+  const keys = new Map<string, KeyObject>()
+
+  const importKey = (publicKey: Uint8Array): KeyObject => {
+    const name = Buffer.from(publicKey).toString('hex')
+    const known = keys.get(name)
+    if (known) {
+      // A Map keeps the order of insertion: set anew, the key moves behind the others.
+      keys.delete(name)
+      keys.set(name, known)
+      return known
+    }
+    const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' })
+    keys.set(name, key)
+    const [oldest] = keys.keys()
+    if (keys.size > cacheSize && oldest !== undefined) keys.delete(oldest)
+    return key
+  }
+
+  const verifyByOpenssl: Verify = (signature, message, publicKey) => {
+    try {
+      return verify(null, message, importKey(publicKey), signature)
+    } catch {
+      return false
+    }
+  }
+
+  return (signature, message, publicKey) => {
+    // A DER reader may overlook bytes behind the key, so lengths are settled first.
+    if (signature.length !== 64 || publicKey.length !== 32) return false
+    return verifyByOpenssl(signature, message, publicKey) || verifyZip215(signature, message, publicKey)
+  }
+}
+
+/** The `Verify` of this process, with a cache of `DEFAULT_KEY_CACHE_SIZE` keys. */
+export const verifyNative: Verify = createNativeVerify()
+
+/** As `createSigner`, and the same signatures, but through OpenSSL with the key imported once. */
+export function createNativeSigner(seed: Uint8Array): Signer {
+  if (seed.length !== 32) throw new RangeError(`An Ed25519 seed has 32 bytes, not ${seed.length}.`)
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' })
+  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
+  return {
+    publicKey: Uint8Array.from(spki.subarray(SPKI_PREFIX.length)),
+    sign: (message) => Uint8Array.from(sign(null, message, key)),
+  }
+}
