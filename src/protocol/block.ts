@@ -1,0 +1,139 @@
+import type { CID } from 'multiformats/cid'
+import type { Signer } from '../crypto/ed25519.js'
+import { sha256 } from '../crypto/hash.js'
+import { EmrError } from '../errors.js'
+import { decodeCanonical, encodeCanonical, equalBytes, isBytes } from './canonical.js'
+import { cidOf, isChainLink } from './cid.js'
+import { decodeHeader, EMPTY_LIST, type IdentifiedHeader } from './header.js'
+import { decodeTransaction, type SignedTransaction } from './transaction.js'
+
+const SIGNED_PREFIX = new TextEncoder().encode('emrchain/block/v1')
+
+/** One IPLD block: what a CAR file holds. */
+export interface Section {
+  readonly cid: CID
+  readonly bytes: Uint8Array
+}
+
+/** A header and its miner's signature, which is a block of its own and no part of the id. */
+export interface SignedHeader {
+  readonly header: IdentifiedHeader
+  readonly signature: Uint8Array
+}
+
+/** A block of the chain with everything in it. */
+export interface Block extends SignedHeader {
+  readonly transactions: readonly SignedTransaction[]
+}
+
+/** The bytes that a miner signs: a prefix of its own and the block's id. */
+export function signedHeaderBytes(id: CID): Uint8Array {
+  const bytes = new Uint8Array(SIGNED_PREFIX.length + id.bytes.length)
+  bytes.set(SIGNED_PREFIX)
+  bytes.set(id.bytes, SIGNED_PREFIX.length)
+  return bytes
+}
+
+/** Signs a mined header with the key that it names as its miner. */
+export const signHeader = (header: IdentifiedHeader, signer: Signer): SignedHeader => ({
+  header,
+  signature: signer.sign(signedHeaderBytes(header.id)),
+})
+
+/** The list that a header links: the ids of the transactions in order. */
+export const encodeTransactionList = (ids: readonly CID[]): Uint8Array => encodeCanonical(ids)
+
+/** What a header's `results` must be for these result codes, one byte each. */
+export const hashResults = (codes: Uint8Array): Uint8Array => sha256(codes)
+
+/** A header and its signature as two sections, the signature first. */
+export function headerSections({ header, signature }: SignedHeader): Section[] {
+  const signatureBytes = encodeCanonical([header.id, signature])
+  return [
+    { cid: cidOf(signatureBytes), bytes: signatureBytes },
+    { cid: header.id, bytes: header.bytes },
+  ]
+}
+
+/** A block in the order in which it is stored and sent: transactions, list, signature, header. */
+export function blockSections(block: Block): Section[] {
+  const list = encodeTransactionList(block.transactions.map((transaction) => transaction.id))
+  return [
+    ...block.transactions.map(({ id, bytes }) => ({ cid: id, bytes })),
+    { cid: block.header.transactions, bytes: list },
+    ...headerSections(block),
+  ]
+}
+
+/** Genesis in the order in which it is stored: its empty list and its header. Nobody signed it. */
+export const genesisSections = (genesis: IdentifiedHeader): Section[] => [
+  { cid: genesis.transactions, bytes: EMPTY_LIST },
+  { cid: genesis.id, bytes: genesis.bytes },
+]
+
+/**
+ * Reads a header and its signature from two sections.
+ *
+ * @throws EmrError `block_malformed`, `header_malformed`, `header_bad_nonce`, `malformed_cbor`, `wrong_cid`
+ */
+export function signedHeaderFromSections(signatureSection: Section, headerSection: Section): SignedHeader {
+  const header = decodeHeader(headerSection.bytes)
+  assertNamed(headerSection, header.id)
+  const pair = decodeCanonical(signatureSection.bytes)
+  assertNamed(signatureSection, cidOf(signatureSection.bytes))
+  if (!Array.isArray(pair) || pair.length !== 2 || !isChainLink(pair[0]) || !isBytes(pair[1], 64)) {
+    throw new EmrError('block_malformed', 'The signature is not a link to a header and 64 bytes.')
+  }
+  if (!equalBytes(pair[0].bytes, header.id.bytes)) {
+    throw new EmrError('block_malformed', 'The signature is of another header.')
+  }
+  return { header, signature: pair[1] }
+}
+
+/**
+ * Reads one block from its sections, in order, and checks that they are what the header commits to.
+ * Errors of this function are about the bytes that were sent, never about the block's id: another
+ * sender may have the right ones.
+ *
+ * @throws EmrError `block_malformed`, `block_wrong_list`, `block_wrong_transactions`, and those of its parts
+ */
+export function blockFromSections(sections: readonly Section[]): Block {
+  const [headerSection, signatureSection, listSection] = [sections.at(-1), sections.at(-2), sections.at(-3)]
+  if (!headerSection || !signatureSection || !listSection) {
+    throw new EmrError('block_malformed', 'A list, a signature and a header are the least.')
+  }
+  const signed = signedHeaderFromSections(signatureSection, headerSection)
+  const ids = decodeTransactionList(listSection.bytes)
+  if (!equalBytes(cidOf(listSection.bytes).bytes, signed.header.transactions.bytes)) {
+    throw new EmrError('block_wrong_list')
+  }
+  assertNamed(listSection, signed.header.transactions)
+  const bodies = sections.slice(0, -3)
+  if (bodies.length !== ids.length) {
+    throw new EmrError('block_wrong_transactions', undefined, { listed: ids.length, present: bodies.length })
+  }
+  const transactions = bodies.map((section, position) => {
+    const listed = ids[position]
+    const id = cidOf(section.bytes)
+    assertNamed(section, id)
+    if (!listed || !equalBytes(id.bytes, listed.bytes)) {
+      throw new EmrError('block_wrong_transactions', undefined, { position })
+    }
+    return decodeTransaction(section.bytes)
+  })
+  return { ...signed, transactions }
+}
+
+/** The ids in a list of transactions. @throws EmrError `block_malformed`, `malformed_cbor` */
+export function decodeTransactionList(bytes: Uint8Array): CID[] {
+  const ids = decodeCanonical(bytes)
+  if (!Array.isArray(ids) || !ids.every(isChainLink)) {
+    throw new EmrError('block_malformed', 'The list of transactions holds something else than ids.')
+  }
+  return ids
+}
+
+function assertNamed(section: Section, id: CID): void {
+  if (!equalBytes(section.cid.bytes, id.bytes))
+    throw new EmrError('wrong_cid', undefined, { cid: section.cid.toString() })
+}

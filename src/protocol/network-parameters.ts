@@ -1,0 +1,113 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
+import type { CID } from 'multiformats/cid'
+import Type, { type Static } from 'typebox'
+import Value from 'typebox/value'
+import { EmrError } from '../errors.js'
+import { encodeCanonical } from './canonical.js'
+import { cidOf } from './cid.js'
+import { compactToTarget } from './compact-target.js'
+
+/** Version of the protocol that this program speaks: format of headers and set of transaction kinds. */
+export const PROTOCOL_VERSION = 1
+
+const whole = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum })
+
+/** The network file, as people write it: JSON. docs/protocol.md, "Network parameters". */
+export const NetworkFile = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,31}$' }),
+    version: whole(1, 23),
+    time: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' }),
+    difficulty: Type.Object(
+      { rule: Type.Literal('fixed'), target: Type.String({ pattern: '^[0-9a-f]{8}$' }) },
+      { additionalProperties: false },
+    ),
+    maxTransactionBytes: whole(512, 65_536),
+    maxBlockTransactions: whole(1, 40_000),
+    maxBlockBytes: whole(65_536, 33_554_432),
+    clearLabels: Type.Boolean(),
+    administrators: Type.Null(),
+  },
+  { additionalProperties: false },
+)
+export type NetworkFile = Static<typeof NetworkFile>
+
+/** A network: its rules, and the block of parameters whose CID fixes its genesis. */
+export interface NetworkParameters {
+  readonly name: string
+  readonly version: number
+  /** Time of the genesis block in ms since 1970. */
+  readonly genesisTime: number
+  /** Compact target of every block (rule `fixed`). */
+  readonly target: number
+  readonly maxTransactionBytes: number
+  readonly maxBlockTransactions: number
+  /** Largest sum of the sizes of a block's transactions, in bytes. */
+  readonly maxBlockBytes: number
+  /** Whether records may carry user id, names and size in clear. */
+  readonly clearLabels: boolean
+  /** The parameters as a DAG-CBOR block: the first block of every chain file. */
+  readonly bytes: Uint8Array
+  readonly cid: CID
+}
+
+/** The network of the paper: open, labels in clear, 16 bits of work as in the prototype. */
+export const paperNetwork: NetworkFile = {
+  name: 'paper',
+  version: PROTOCOL_VERSION,
+  time: '2020-09-02T23:31:41.258Z',
+  difficulty: { rule: 'fixed', target: '1f00ffff' },
+  maxTransactionBytes: 8_192,
+  maxBlockTransactions: 10_000,
+  maxBlockBytes: 4_194_304,
+  clearLabels: true,
+  administrators: null,
+}
+
+/**
+ * Network parameters from the contents of a network file (already parsed JSON).
+ *
+ * @throws EmrError `invalid_network`, `unsupported_version`
+ */
+export function parseNetworkFile(json: unknown): NetworkParameters {
+  if (!Value.Check(NetworkFile, json)) {
+    const [first] = Value.Errors(NetworkFile, json)
+    throw new EmrError('invalid_network', first ? `${first.instancePath || 'file'}: ${first.message}.` : undefined)
+  }
+  if (json.version > PROTOCOL_VERSION) throw new EmrError('unsupported_version', undefined, { version: json.version })
+  const genesisTime = Date.parse(json.time)
+  if (!Number.isSafeInteger(genesisTime) || genesisTime < 0) throw new EmrError('invalid_network', 'time: not a date.')
+  const target = Number.parseInt(json.difficulty.target, 16)
+  try {
+    compactToTarget(target)
+  } catch (cause) {
+    throw new EmrError('invalid_network', 'difficulty: the target is not a normalised compact target.', {}, { cause })
+  }
+  const bytes = encodeCanonical({
+    ...json,
+    time: genesisTime,
+    difficulty: { rule: json.difficulty.rule, target: compactToBytes(target) },
+  })
+  return {
+    name: json.name,
+    version: json.version,
+    genesisTime,
+    target,
+    maxTransactionBytes: json.maxTransactionBytes,
+    maxBlockTransactions: json.maxBlockTransactions,
+    maxBlockBytes: json.maxBlockBytes,
+    clearLabels: json.clearLabels,
+    bytes,
+    cid: cidOf(bytes),
+  }
+}
+
+/** The four big-endian bytes of a compact target. */
+export function compactToBytes(compact: number): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, compact)
+  return bytes
+}
+
+/** The eight hexadecimal digits of a compact target, as network files and answers write it. */
+export const compactToHex = (compact: number): string => bytesToHex(compactToBytes(compact))

@@ -1,0 +1,42 @@
+import Type, { type Static } from 'typebox'
+
+const Hex64 = Type.String({ pattern: '^[0-9a-f]{64}$' })
+
+/** The end of a node's chain, as nodes tell each other. `work` is hexadecimal: it outgrows exact JSON numbers. */
+export const TipMessage = Type.Object(
+  {
+    id: Type.String({ minLength: 1, maxLength: 128, description: 'CID of the header' }),
+    height: Type.Integer({ minimum: 0, description: 'genesis has 0' }),
+    work: Type.String({ pattern: '^[0-9a-f]{1,64}$', description: 'summed expected hashes, hexadecimal' }),
+  },
+  { additionalProperties: false },
+)
+export type TipMessage = Static<typeof TipMessage>
+
+/** What two nodes tell each other when they meet (docs/protocol.md, "Peers"). */
+export const HelloMessage = Type.Object(
+  {
+    url: Type.String({ minLength: 1, maxLength: 256, description: 'where this node answers' }),
+    network: Type.String({ minLength: 1, maxLength: 128, description: 'id of the genesis block' }),
+    version: Type.Integer({ minimum: 1, description: 'protocol version' }),
+    key: Hex64,
+    tip: TipMessage,
+  },
+  { additionalProperties: false },
+)
+export type HelloMessage = Static<typeof HelloMessage>
+
+/** Ids of the transactions that wait at a node, oldest first. */
+export const PendingMessage = Type.Object(
+  { pending: Type.Array(Type.String({ minLength: 1, maxLength: 128 }), { maxItems: 100_000 }) },
+  { additionalProperties: false },
+)
+export type PendingMessage = Static<typeof PendingMessage>
+
+/** Most headers in one answer, and most ids in a locator. */
+export const MAX_HEADERS = 2_000
+export const MAX_LOCATOR = 64
+/** Least bytes at which an answer of whole blocks ends: a block that begins below this is still sent. */
+export const BLOCKS_PER_ANSWER_BYTES = 8 * 1024 * 1024
+/** Request header in which a node says where it answers, so that the other can ask it for more. */
+export const PEER_HEADER = 'emrchain-peer'
