@@ -118,6 +118,7 @@ export const errors = {
   passphrase_missing: entry('A passphrase is needed; set EMRCHAIN_PASSPHRASE or use a terminal.'),
   wallet_missing: entry('There is no wallet here; make one with "emrchain wallet init".'),
   wallet_exists: entry('There is a wallet here already; it was left as it is.'),
+  wallet_in_use: entry('Another process is changing the wallet; try again when it is done.'),
   wallet_malformed: entry('The wallet is not of a form that this version reads.'),
   key_missing: entry('The wallet holds no key for this file.'),
   key_malformed: entry('This is not the key of a file in a form that this version reads.'),
@@ -134,10 +135,17 @@ export const errors = {
   config_invalid: entry('The configuration is not valid.'),
   usage: entry('The command line is not of a form that this command takes.'),
   node_unreachable: entry('No node answers at this URL; start one with "emrchain start".'),
+  node_broke_off: entry('The node broke off before its answer was complete.'),
+  node_unexpected: entry('What answers at this URL does not answer as an emrchain node.'),
   output_exists: entry('The output file exists already; it was left as it is.'),
+  input_unreadable: entry('The input is not a regular file that can be read.'),
+  name_unfit: entry('A name has 1 to 256 bytes of text on one line; that of a file is no path.'),
 
-  // The demonstration
+  // Networks of several nodes, and the demonstration
+  node_ended: entry('A node of the network ended by itself or did not close cleanly.'),
+  network_not_connected: entry('The nodes could not be connected to each other.'),
   demo_image_missing: entry('The example image is not there or not as expected; pass the path of a file instead.'),
+  demo_mismatch: entry('The demonstration did not come out as it must.'),
 
   // The paper's prototype
   prototype_malformed: entry('The file is not a chain as the prototype exports it.'),

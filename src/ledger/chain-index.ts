@@ -1,0 +1,233 @@
+/**
+ * What is asked of the chain file without reading it: which blocks there are, which of them are the
+ * main chain, where a transaction stands, which records have a label. All of it is made again from
+ * the chain file at any time.
+ */
+import { decode, encode } from '@ipld/dag-cbor'
+import { CID } from 'multiformats/cid'
+import { EmrError } from '../errors.js'
+import {
+  type BlockEntry,
+  decodeBlockEntry,
+  encodeBlockEntry,
+  type IndexedBlock,
+  type LookupKey,
+} from './block-entry.js'
+import type { Database, Writes } from './database.js'
+import { joinKey, keyAfter, uint32Key } from './keys.js'
+import { indexPrefix } from './layout.js'
+import {
+  addLookups,
+  allMatches,
+  type ChainPosition,
+  type Match,
+  type NewestOptions,
+  newestMatches,
+  removeLookups,
+} from './lookup-table.js'
+import { equalCids, type Place } from './section.js'
+
+/** A block that holds a transaction, on whichever branch; the place is that of the transaction's section. */
+export interface Appearance extends Place {
+  readonly block: CID
+  readonly position: number
+}
+
+/** Where the main chain holds a transaction. */
+export interface Confirmation extends Appearance, ChainPosition {}
+
+/** One step of the index; it is made whole or not at all, and no reader sees half of it. */
+export interface IndexChange {
+  /** Blocks that are new in the chain file, parents first. */
+  readonly add?: readonly IndexedBlock[]
+  /** Blocks that leave the main chain, tip first. */
+  readonly disconnect?: readonly IndexedBlock[]
+  /** Blocks that enter the main chain, parents first. They are known already or in `add`. */
+  readonly connect?: readonly IndexedBlock[]
+  /** Offset in the chain file up to which the index is complete after the change. */
+  readonly end: number
+}
+
+export interface ChainIndex {
+  /** Offset in the chain file up to which the index knows every block. */
+  readonly end: number
+  /** Whether the chain file has blocks behind `end`. */
+  isBehind(fileLength: number): boolean
+  tip(): BlockEntry | undefined
+  block(id: CID): BlockEntry | undefined
+  /** The main-chain block at this height. */
+  blockAt(height: number): BlockEntry | undefined
+  isOnMainChain(entry: BlockEntry): boolean
+  /** Every block of every branch that holds the transaction. */
+  appearances(transaction: CID): Appearance[]
+  /** The main-chain block that holds the transaction. */
+  confirmation(transaction: CID): Confirmation | undefined
+  /** Records of the main chain with this label, newest first. */
+  newest(label: LookupKey, options: NewestOptions): Match[]
+  /** The same without a limit, read page by page. */
+  matches(label: LookupKey): Iterable<Match>
+  /** Blocks in the chain file that are not on the main chain. */
+  staleBlocks(): BlockEntry[]
+  /** Adds a block and makes it the tip. */
+  connect(block: IndexedBlock, end: number): void
+  /** Takes the tip off the main chain. */
+  disconnect(block: IndexedBlock): void
+  switchTo(change: IndexChange): void
+  /** Removes stale blocks again, whose bytes are about to be cut from the chain file. */
+  forget(blocks: readonly IndexedBlock[], end: number): void
+  close(): Promise<void>
+}
+
+const blockKey = (id: CID): Uint8Array => joinKey(indexPrefix.block, id.bytes)
+const staleKey = (id: CID): Uint8Array => joinKey(indexPrefix.stale, id.bytes)
+const heightKey = (height: number): Uint8Array => joinKey(indexPrefix.height, uint32Key(height))
+const transactionKey = (id: CID, block: CID): Uint8Array => joinKey(indexPrefix.transaction, id.bytes, block.bytes)
+const progressKey = Uint8Array.of(indexPrefix.progress)
+
+const nothing = new Uint8Array(0)
+
+const invariant = (holds: boolean, detail: string): void => {
+  if (!holds) throw new EmrError('internal', detail)
+}
+
+const addBlock = (writes: Writes, { entry, transactions }: IndexedBlock): void => {
+  writes.put(blockKey(entry.id), encodeBlockEntry(entry))
+  writes.put(staleKey(entry.id), nothing)
+  transactions.forEach(({ id, offset, length }, position) => {
+    writes.put(transactionKey(id, entry.id), encode([position, offset, length]))
+  })
+}
+
+const connectBlock = (writes: Writes, { entry, transactions }: IndexedBlock): void => {
+  writes.put(heightKey(entry.height), entry.id.bytes)
+  writes.remove(staleKey(entry.id))
+  for (const [position, transaction] of transactions.entries()) addLookups(writes, entry.height, position, transaction)
+}
+
+const disconnectBlock = (writes: Writes, { entry, transactions }: IndexedBlock): void => {
+  writes.remove(heightKey(entry.height))
+  writes.put(staleKey(entry.id), nothing)
+  for (const [position, transaction] of transactions.entries()) {
+    removeLookups(writes, entry.height, position, transaction)
+  }
+}
+
+const forgetBlock = (writes: Writes, { entry, transactions }: IndexedBlock): void => {
+  writes.remove(blockKey(entry.id))
+  writes.remove(staleKey(entry.id))
+  for (const { id } of transactions) writes.remove(transactionKey(id, entry.id))
+}
+
+/**
+ * The index in an open database.
+ * @param start offset of the first block in the chain file, for an index that is empty
+ */
+export const createChainIndex = (database: Database, start: number): ChainIndex => {
+  let end = start
+  let tip: BlockEntry | undefined
+
+  const block = (id: CID): BlockEntry | undefined => {
+    const bytes = database.get(blockKey(id))
+    return bytes && decodeBlockEntry(id, bytes)
+  }
+  /** A block that the index itself names must be there. */
+  const namedBlock = (id: CID): BlockEntry => {
+    const entry = block(id)
+    if (!entry) throw database.condemn()
+    return entry
+  }
+  const blockAt = (height: number): BlockEntry | undefined => {
+    if (!tip || height < 0 || height > tip.height) return undefined
+    const id = database.get(heightKey(height))
+    if (!id) throw database.condemn()
+    return namedBlock(CID.decode(id))
+  }
+  const isOnMainChain = (entry: BlockEntry): boolean => {
+    if (!tip || entry.height > tip.height) return false
+    const id = database.get(heightKey(entry.height))
+    if (!id) throw database.condemn()
+    return equalCids(CID.decode(id), entry.id)
+  }
+  const appearances = (transaction: CID): Appearance[] => {
+    const prefix = joinKey(indexPrefix.transaction, transaction.bytes)
+    return database.rows({ start: prefix, end: keyAfter(prefix) }).map(({ key, value }) => {
+      const [position, offset, length] = decode<[number, number, number]>(value)
+      return { block: CID.decode(key.subarray(prefix.length)), position, offset, length }
+    })
+  }
+
+  const switchTo = ({ add = [], disconnect = [], connect = [], end: newEnd }: IndexChange): void => {
+    let top = tip
+    const leaving = new Map(disconnect.map(({ entry }) => [entry.id.toString(), entry]))
+    for (const { entry } of disconnect) {
+      invariant(top !== undefined && equalCids(top.id, entry.id), 'Only the tip can leave the main chain.')
+      top = leaving.get(entry.parent.toString()) ?? block(entry.parent)
+    }
+    invariant(leaving.size === disconnect.length, 'A block leaves the main chain once.')
+    for (const { entry } of connect) {
+      const fits = top ? equalCids(entry.parent, top.id) && entry.height === top.height + 1 : entry.height === 0
+      invariant(fits, 'Only a child of the tip can enter the main chain.')
+      top = entry
+    }
+    database.writeNow((writes) => {
+      for (const one of add) addBlock(writes, one)
+      for (const one of disconnect) disconnectBlock(writes, one)
+      for (const one of connect) connectBlock(writes, one)
+      writes.put(progressKey, encode([newEnd, top?.id.bytes ?? null]))
+    })
+    tip = top
+    end = newEnd
+  }
+
+  const progress = database.get(progressKey)
+  if (progress) {
+    const [knownEnd, tipId] = decode<[number, Uint8Array | null]>(progress)
+    end = knownEnd
+    tip = tipId ? namedBlock(CID.decode(tipId)) : undefined
+  }
+
+  return {
+    get end() {
+      return end
+    },
+    isBehind: (fileLength) => end < fileLength,
+    tip: () => tip,
+    block,
+    blockAt,
+    isOnMainChain,
+    appearances,
+
+    confirmation(transaction) {
+      for (const appearance of appearances(transaction)) {
+        const entry = namedBlock(appearance.block)
+        if (isOnMainChain(entry)) return { ...appearance, height: entry.height }
+      }
+      return undefined
+    },
+
+    newest: (label, options) => newestMatches(database, label, options),
+    matches: (label) => allMatches(database, label),
+
+    staleBlocks() {
+      const prefix = Uint8Array.of(indexPrefix.stale)
+      return database
+        .rows({ start: prefix, end: keyAfter(prefix) })
+        .map(({ key }) => namedBlock(CID.decode(key.subarray(prefix.length))))
+    },
+
+    connect: (one, newEnd) => switchTo({ add: [one], connect: [one], end: newEnd }),
+    disconnect: (one) => switchTo({ disconnect: [one], end }),
+    switchTo,
+
+    forget(blocks, newEnd) {
+      for (const { entry } of blocks) invariant(!isOnMainChain(entry), 'A block of the main chain is not forgotten.')
+      database.writeNow((writes) => {
+        for (const one of blocks) forgetBlock(writes, one)
+        writes.put(progressKey, encode([newEnd, tip?.id.bytes ?? null]))
+      })
+      end = newEnd
+    },
+
+    close: () => database.close(),
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * The one map of the disk: every path under the data folder, every key prefix of both databases and
+ * the version of it all. Whoever changes the meaning of a path, key or value raises FORMAT_VERSION.
+ */
+import { join } from 'node:path'
+
+/** Version of everything below. A folder with another version is refused with `data_folder_version`. */
+export const FORMAT_VERSION = 1
+
+export interface DataFolder {
+  /** The data folder itself. */
+  readonly folder: string
+  /** The truth: network parameters, then every connected block, as one append-only CARv1. */
+  readonly chain: string
+  /** LMDB, rebuilt from the chain file at any time. */
+  readonly index: string
+  /** LMDB, durable: pending transactions, peers, settings, durable length and tip of the chain. */
+  readonly state: string
+  /** Ciphertexts of the embedded file store. */
+  readonly files: string
+  /** The node's Ed25519 seed, mode 0600. */
+  readonly nodeKey: string
+  /** `{"format": FORMAT_VERSION, "id": random}`; the id ties both databases to this folder. */
+  readonly version: string
+  /** Socket or lock file of the process that uses the folder. */
+  readonly lock: string
+}
+
+/** The paths under `folder`; touches nothing. */
+export const dataFolderPaths = (folder: string): DataFolder => ({
+  folder,
+  chain: join(folder, 'chain.car'),
+  index: join(folder, 'index'),
+  state: join(folder, 'state'),
+  files: join(folder, 'files'),
+  nodeKey: join(folder, 'node.key'),
+  version: join(folder, 'version.json'),
+  lock: join(folder, 'lock'),
+})
+
+/** Files of one LMDB folder. */
+export const databasePaths = (folder: string) => ({
+  folder,
+  pages: join(folder, 'data.mdb'),
+  /** How the database was left: see database-session.ts. */
+  session: join(folder, 'session'),
+  /** Written and removed again to see whether there is room. */
+  probe: join(folder, 'probe'),
+  /** A new database is made here and renamed when it is whole. */
+  fresh: `${folder}.new`,
+})
+
+const prefix = (letter: string): number => letter.charCodeAt(0)
+
+/** Key of both databases: the id of the data folder that the database belongs to. */
+export const ownerKey = Uint8Array.of(prefix('o'))
+
+/** First byte of the keys of index/. Numbers are big-endian; a CID stands with all its bytes. */
+export const indexPrefix = {
+  /** b + block CID -> block entry. */
+  block: prefix('b'),
+  /** h + height(4) -> CID of the main-chain block at this height. */
+  height: prefix('h'),
+  /** s + block CID -> nothing; a block in the chain file that is not on the main chain. */
+  stale: prefix('s'),
+  /** t + transaction CID + block CID -> position, offset, length; one for each block that holds it. */
+  transaction: prefix('t'),
+  /** l + digest of namespace and key(20) + inverted height(4) + inverted position(4) -> match; main chain only. */
+  lookup: prefix('l'),
+  /** m -> end and tip of the index. */
+  progress: prefix('m'),
+} as const
+
+/** First byte of the keys of state/. */
+export const statePrefix = {
+  /** c -> durable length of the chain file and CID of the tip. */
+  chain: prefix('c'),
+  /** p + sequence(8) -> pending transaction, in arrival order. */
+  pending: prefix('p'),
+  /** n + digest of the URL(20) -> peer. */
+  peer: prefix('n'),
+  /** s + digest of the name(20) -> setting. */
+  setting: prefix('s'),
+  /** k + digest of the CID(20) -> known file. */
+  knownFile: prefix('k'),
+} as const

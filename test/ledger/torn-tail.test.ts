@@ -1,0 +1,80 @@
+import { readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { isEmrError } from '#emrchain/errors.js'
+import { isThere } from '#emrchain/ledger/data-folder.js'
+import { difference, forEvery, range } from './cut-anywhere.js'
+import {
+  copyFolder,
+  extend,
+  genesis,
+  idsOf,
+  makeAcknowledged,
+  openExample,
+  readMainChain,
+  straightChain,
+} from './example-chain.js'
+
+const blocks = straightChain(5)
+const all = idsOf([genesis, ...blocks])
+
+const sizeOf = async (path: string): Promise<number> => (await stat(path)).size
+
+const patient = { timeout: 100_000 }
+
+t.test('a tail that was never acknowledged is cut, wherever the write stopped', patient, async (t) => {
+  const folder = t.testdir()
+  const base = join(folder, 'base')
+  const ledger = await openExample(base)
+  await extend(ledger, blocks.slice(0, 3))
+  const durable = ledger.tip().offset + ledger.tip().length
+  // Appended, but the tip did not move: the state the crash leaves between the two.
+  await ledger.appendBlocks(blocks.slice(3))
+  await ledger.close()
+  const whole = await readFile(join(base, 'chain.car'))
+  const report = await forEvery(range(durable, whole.length), async (length, worker) => {
+    const copy = join(folder, worker)
+    await copyFolder(base, copy)
+    await truncate(join(copy, 'chain.car'), length)
+    const again = await openExample(copy)
+    const found = {
+      chain: await readMainChain(again),
+      cut: again.recovery.cutBytes,
+      tail: blocks.slice(3).filter(({ facts }) => again.block(facts.id)).length,
+      // The index that knew the tail is kept where the tail can be read, and made anew where not.
+      isRebuilt: again.recovery.indexRebuilt !== null,
+    }
+    await again.close()
+    await rm(copy, { recursive: true })
+    const isRebuilt = length < whole.length
+    return difference(found, { chain: all.slice(0, 4), cut: length - durable, tail: 0, isRebuilt })
+  })
+  t.equal(report, undefined)
+})
+
+t.test(
+  'an acknowledged block that is missing is damage, wherever the file ends; nothing is cut',
+  patient,
+  async (t) => {
+    const folder = t.testdir()
+    const base = join(folder, 'base')
+    const ends = await makeAcknowledged(base, blocks)
+    const whole = await readFile(join(base, 'chain.car'))
+    const report = await forEvery(range(ends[3] ?? 0, whole.length - 1), async (length, worker) => {
+      const copy = join(folder, worker)
+      if (!(await isThere(copy))) await copyFolder(base, copy)
+      const path = join(copy, 'chain.car')
+      await writeFile(path, whole.subarray(0, length))
+      const error = await openExample(copy).catch((error: unknown) => error)
+      const found = isEmrError(error, 'chain_damaged')
+        ? { offset: error.facts.offset, left: await sizeOf(path) }
+        : error
+      return difference(found, { offset: length, left: length })
+    })
+    t.equal(report, undefined)
+    await writeFile(join(folder, 'copy0', 'chain.car'), whole)
+    const ledger = await openExample(join(folder, 'copy0'))
+    t.same(await readMainChain(ledger), all, 'with the bytes back it opens')
+    await ledger.close()
+  },
+)
