@@ -1,0 +1,87 @@
+import type { CID } from 'multiformats/cid'
+
+/** What a store knows about a file that it holds. */
+export interface StoredFile {
+  /** The CID in its normal form: CIDv0 for dag-pb, CIDv1 for a raw block. */
+  readonly cid: CID
+  /** Bytes of the whole DAG as Kubo prints them in `Size`: the root block and the `Tsize` of each of its links. */
+  readonly size: number
+  /** Bytes of the file itself. */
+  readonly fileSize: number
+}
+
+/** How well a store works: `degraded` says what is wrong in `detail`. */
+export interface FileStoreHealth {
+  readonly state: 'ok' | 'degraded'
+  readonly detail?: string
+}
+
+export interface FileStoreCall {
+  /** Ends the call with EmrError `cancelled`, or with the signal's reason if that is an EmrError. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ImportLimits extends FileStoreCall {
+  /** Greatest number of bytes, of the CAR and of the file in it. */
+  readonly maxBytes?: number | undefined
+}
+
+/** An inner block is looked up in the file of which it is a part; without `within` only roots are found everywhere. */
+export interface BlockCall extends FileStoreCall {
+  readonly within?: CID | undefined
+}
+
+/**
+ * A content store: files as UnixFS by Kubo's profile `unixfs-v0-2015`, named by CID. Whatever it answers was checked
+ * against that CID: right bytes or an error, never wrong bytes, never silently short. A CID may be given as CIDv0 or
+ * CIDv1; other forms than dag-pb or raw with SHA-256 are `malformed_cid`. It asks no other node for anything.
+ *
+ * Every call can also end with the store's own failures: `disk_full`, `disk_failed`, `file_store_unreachable`,
+ * `file_store_timeout`, `file_store_failed`, and with `closing` after `close`.
+ */
+export interface FileStore {
+  readonly kind: 'embedded' | 'kubo'
+
+  /**
+   * Stores the bytes of `source`; when it answers, the file is durable and pinned. On failure the file is not there.
+   * An error of `source` comes out unchanged. The source must not write into a chunk that it has handed over.
+   *
+   * @throws EmrError `cancelled`, `file_store_mismatch`
+   */
+  add(source: AsyncIterable<Uint8Array>, call?: FileStoreCall): Promise<StoredFile>
+
+  /** Whether the whole file is kept here and pinned, as far as is known without reading it. */
+  has(cid: CID, call?: FileStoreCall): Promise<boolean>
+
+  /** @throws EmrError `file_unavailable` if the file is not here, `file_damaged`, `not_a_file` */
+  stat(cid: CID, call?: FileStoreCall): Promise<StoredFile>
+
+  /** The bytes of the file. @throws EmrError `file_unavailable`, `file_damaged`, `not_a_file`, `cancelled` */
+  read(cid: CID, call?: FileStoreCall): AsyncIterable<Uint8Array>
+
+  /**
+   * The file as CARv1 with `cid` as its root, depth first, each block once: the body of
+   * `GET /ipfs/{cid}?format=car` (specs.ipfs.tech/http-gateways/trustless-gateway).
+   *
+   * @throws EmrError as `read`
+   */
+  exportCar(cid: CID, call?: FileStoreCall): AsyncIterable<Uint8Array>
+
+  /** One block as it is hashed: the body of `GET /ipfs/{cid}?format=raw`. @throws EmrError `file_unavailable`, `file_damaged` */
+  getBlock(cid: CID, call?: BlockCall): Promise<Uint8Array>
+
+  /**
+   * Stores the file `cid` from a CARv1 of which nothing is believed: its root must be `cid`, its blocks must match
+   * their CIDs, come depth first, all belong to the file and make it complete. Then the file is durable and pinned as
+   * by `add`; on any failure it is not there.
+   *
+   * @throws EmrError `malformed_car`, `wrong_cid`, `car_foreign_block`, `car_incomplete`, `not_a_file`,
+   * `file_too_large`, `cancelled`
+   */
+  importCar(cid: CID, source: AsyncIterable<Uint8Array>, limits?: ImportLimits): Promise<StoredFile>
+
+  health(): Promise<FileStoreHealth>
+
+  /** Ends what is under way with `closing` and releases everything. */
+  close(): Promise<void>
+}

@@ -1,0 +1,250 @@
+import { type AddOptions, create } from 'kubo-rpc-client'
+import type { CID } from 'multiformats/cid'
+import { EmrError } from '../../errors.js'
+import { encodeCarHeader } from '../../protocol/car.js'
+import { abortable, untilAborted } from '../abortable.js'
+import { matchesCid, normalCid } from '../file-block.js'
+import { describeFile } from '../file-node.js'
+import type { FileStore, StoredFile } from '../file-store.js'
+import { importFile } from '../import-file.js'
+import { createOperations } from '../operations.js'
+import { verifyCar } from '../verify-car.js'
+import { carSectionHead, exportFile, readFile } from '../walk-file.js'
+import { isNotPinned, rpcError } from './rpc-error.js'
+import { createRpcFetch } from './rpc-fetch.js'
+import { upload } from './upload.js'
+import { createWatch } from './watch.js'
+
+/** How long the daemon may be silent, in milliseconds. */
+export interface KuboTimeouts {
+  /** Until a connection is there. */
+  readonly connectMs: number
+  /** Until a short question is answered. */
+  readonly answerMs: number
+  /** While it takes an upload, and until it confirms it. */
+  readonly idleMs: number
+  /** While it pins a file whose blocks it has. */
+  readonly pinMs: number
+  /** Until `health` is answered. */
+  readonly healthMs: number
+}
+
+export interface KuboFileStoreOptions {
+  /** The RPC address, such as http://127.0.0.1:5001. User and password in it are sent as Basic authorization. */
+  readonly url: URL
+  /** Value of the Authorization header, as Kubo's API.Authorizations or a proxy before it asks for. */
+  readonly authorization?: string | undefined
+  readonly timeouts?: Partial<KuboTimeouts> | undefined
+}
+
+const TIMEOUTS: KuboTimeouts = {
+  connectMs: 5_000,
+  answerMs: 30_000,
+  idleMs: 60_000,
+  pinMs: 600_000,
+  healthMs: 2_000,
+}
+
+/** The profile in full: what is left out would be taken from the daemon's own `Import` settings. */
+const ADD_OPTIONS = {
+  cidVersion: 0 as const,
+  rawLeaves: false,
+  chunker: 'size-262144',
+  hashAlg: 'sha2-256',
+  trickle: false,
+  maxFileLinks: 174,
+  inline: false,
+  pin: true,
+  wrapWithDirectory: false,
+  fastProvideRoot: false,
+}
+
+/**
+ * The store behind a Kubo daemon, or behind an IPFS Cluster that speaks like one. Nothing the daemon says is believed:
+ * CIDs are computed here and compared, files are read block by block and each is checked, pins are asked for. It is
+ * only asked for what it has (`offline`). `stat` looks at the root block alone. A file counts as held when it is pinned; how soon the daemon's disk is
+ * synced is its own setting. Blocks of a failed call stay with the daemon, unpinned, until its next collection.
+ *
+ * @throws EmrError `config_invalid` if user or password in the URL are not well encoded
+ */
+export function createKuboFileStore({ url, authorization, timeouts }: KuboFileStoreOptions): FileStore {
+  const { connectMs, answerMs, idleMs, pinMs, healthMs } = { ...TIMEOUTS, ...timeouts }
+  const rpc = createRpcFetch({ connectMs })
+  const operations = createOperations()
+  const kubo = create({ url: withoutUser(url), headers: authorizationHeaders(url, authorization) })
+
+  async function ask<T>(ms: number, signal: AbortSignal, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const watch = createWatch(ms, signal)
+    try {
+      return await rpc.call(watch, () => untilAborted(act(watch.signal), watch.signal))
+    } catch (error) {
+      throw rpcError(error, watch)
+    } finally {
+      watch.end()
+    }
+  }
+
+  const getBlock = (signal: AbortSignal) => async (cid: CID) => {
+    const bytes = await ask(answerMs, signal, (until) => kubo.block.get(cid, { ...OFFLINE, signal: until }))
+    if (!(await matchesCid(cid, bytes))) throw new EmrError('file_damaged', undefined, { cid: cid.toString() })
+    return bytes
+  }
+
+  const isPinned = (cid: CID, signal: AbortSignal) =>
+    ask(answerMs, signal, async (until) => {
+      try {
+        let pinned = false
+        for await (const pin of kubo.pin.ls({ paths: [cid], type: 'recursive', signal: until })) {
+          pinned ||= normalCid(pin.cid).equals(cid)
+        }
+        return pinned
+      } catch (error) {
+        if (isNotPinned(error)) return false
+        throw error
+      }
+    })
+
+  async function provePin(cid: CID, signal: AbortSignal): Promise<void> {
+    if (!(await isPinned(cid, signal))) throw new EmrError('file_store_failed', 'It did not pin the file.')
+  }
+
+  async function add(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<StoredFile> {
+    const copy = new TransformStream<Uint8Array, Uint8Array>()
+    const writer = copy.writable.getWriter()
+    const computing = importFile(copy.readable, async () => undefined)
+    // Met below when the upload succeeds; when it fails, that error counts.
+    computing.catch(() => undefined)
+    try {
+      const answer = await upload(
+        rpc,
+        idleMs,
+        signal,
+        async function* (until) {
+          for await (const chunk of abortable(source, until)) {
+            await writer.write(chunk)
+            yield chunk
+          }
+          await writer.close()
+        },
+        (content, until) => {
+          const options: AddOptions = { ...ADD_OPTIONS, signal: until }
+          return kubo.add({ content }, options)
+        },
+      )
+      const file = await computing
+      if (!answer.cid.equals(file.cid)) throw mismatch(file.cid, answer.cid)
+      await provePin(file.cid, signal)
+      return file
+    } finally {
+      await writer.abort().catch(() => undefined)
+    }
+  }
+
+  async function importCar(
+    root: CID,
+    source: AsyncIterable<Uint8Array>,
+    maxBytes: number | undefined,
+    signal: AbortSignal,
+  ): Promise<StoredFile> {
+    let file: StoredFile | undefined
+    await upload(
+      rpc,
+      idleMs,
+      signal,
+      async function* (until) {
+        yield encodeCarHeader([root])
+        for await (const { cid, bytes } of verifyCar(root, source, { maxBytes, signal: until })) {
+          file ??= describeFile(root, bytes)
+          yield carSectionHead(cid, bytes.length)
+          yield bytes
+        }
+      },
+      async (car, until) => {
+        for await (const _ of kubo.dag.import(car, { pinRoots: false, signal: until }));
+      },
+    )
+    if (!file) throw new EmrError('car_incomplete')
+    // Only now: a pin of an incomplete file would make the daemon search the network for the rest.
+    await ask(pinMs, signal, (until) => kubo.pin.add(root, { ...OFFLINE, recursive: true, signal: until }))
+    await provePin(root, signal)
+    return file
+  }
+
+  return {
+    kind: 'kubo',
+
+    add: (source, { signal: caller } = {}) => operations.run(caller, (signal) => add(source, signal)),
+
+    async importCar(cid, source, { signal: caller, maxBytes } = {}) {
+      const root = normalCid(cid)
+      return operations.run(caller, (signal) => importCar(root, source, maxBytes, signal))
+    },
+
+    async has(cid, { signal: caller } = {}) {
+      const root = normalCid(cid)
+      return operations.run(caller, (signal) => isPinned(root, signal))
+    },
+
+    async stat(cid, { signal: caller } = {}) {
+      const root = normalCid(cid)
+      return operations.run(caller, async (signal) => describeFile(root, await getBlock(signal)(root)))
+    },
+
+    async *read(cid, { signal: caller } = {}) {
+      const root = normalCid(cid)
+      yield* operations.stream(caller, (signal) => readFile(root, getBlock(signal), { signal }))
+    },
+
+    async *exportCar(cid, { signal: caller } = {}) {
+      normalCid(cid)
+      yield* operations.stream(caller, (signal) => exportFile(cid, getBlock(signal), { signal }))
+    },
+
+    async getBlock(cid, { signal: caller } = {}) {
+      const block = normalCid(cid)
+      return operations.run(caller, (signal) => getBlock(signal)(block))
+    },
+
+    health: () =>
+      operations.run(undefined, async (signal) => {
+        try {
+          const { version, repo } = await ask(healthMs, signal, (until) => kubo.version({ signal: until }))
+          if (typeof version === 'string' && typeof repo === 'string') return { state: 'ok' }
+          return { state: 'degraded', detail: 'What answers is not Kubo.' }
+        } catch (error) {
+          if (error instanceof EmrError && error.code !== 'closing') return { state: 'degraded', detail: error.message }
+          throw error
+        }
+      }),
+
+    async close() {
+      await operations.close()
+      await rpc.close()
+    },
+  }
+}
+
+/** Kubo's option for all calls, which the client passes on but does not declare. */
+const OFFLINE = { offline: true }
+
+function withoutUser(url: URL): URL {
+  const clean = new URL(url)
+  clean.username = ''
+  clean.password = ''
+  return clean
+}
+
+function authorizationHeaders({ username, password }: URL, authorization: string | undefined): Record<string, string> {
+  if (authorization !== undefined) return { authorization }
+  if (username === '' && password === '') return {}
+  try {
+    const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+    return { authorization: `Basic ${Buffer.from(user).toString('base64')}` }
+  } catch {
+    // Without the cause, which could show the password.
+    throw new EmrError('config_invalid', 'User or password in the URL of the file store is not well encoded.')
+  }
+}
+
+const mismatch = (expected: CID, answered: CID): EmrError =>
+  new EmrError('file_store_mismatch', undefined, { expected: expected.toString(), answered: answered.toString() })

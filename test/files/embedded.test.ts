@@ -1,0 +1,227 @@
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, createReadStream, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { CarReader } from '@ipld/car'
+import t, { type Test } from 'tap'
+import { createEmbeddedFileStore } from '#emrchain/files/embedded/create-embedded-file-store.js'
+import type { FileStore } from '#emrchain/files/file-store.js'
+import { readFile } from '#emrchain/files/walk-file.js'
+import { bytesOf, digestOf, keystream, sourceOf } from '../fixtures/file-content.js'
+import { blocksOf, carOf, fileStoreSuite } from './file-store-suite.js'
+
+const KIB_256 = 256 * 1024
+const MIB = 1024 * 1024
+
+const cidsIn = (folder: string): string[] =>
+  readdirSync(folder)
+    .sort()
+    .map((name) => name.replace(/\.car$/, ''))
+
+t.test('the embedded store', async (t) => {
+  const folder = join(t.testdir(), 'files')
+  const store = await createEmbeddedFileStore({ folder })
+  t.teardown(() => store.close())
+  await fileStoreSuite(t, { store, kept: async () => cidsIn(folder) })
+})
+
+t.test('its folder', async (t) => {
+  t.test('is private, and each file in it is a plain CAR with its root', async (t) => {
+    const folder = join(t.testdir(), 'deep', 'files')
+    const store = await createEmbeddedFileStore({ folder })
+    t.teardown(() => store.close())
+    const { cid } = await store.add(keystream(3 * KIB_256, 'car'))
+    t.equal(statSync(folder).mode & 0o777, 0o700)
+    t.strictSame(readdirSync(folder), [`${cid}.car`])
+    t.equal(statSync(join(folder, `${cid}.car`)).mode & 0o777, 0o600)
+    const car = await CarReader.fromIterable(createReadStream(join(folder, `${cid}.car`)))
+    t.strictSame((await car.getRoots()).map(String), [cid.toString()])
+    let blocks = 0
+    for await (const _ of car.blocks()) blocks++
+    t.equal(blocks, 4)
+  })
+
+  t.test('is tidied and tightened when the store opens, and files outlive the store', async (t) => {
+    const folder = join(t.testdir(), 'files')
+    const store = await createEmbeddedFileStore({ folder })
+    const { cid } = await store.add(sourceOf(Buffer.from('outlives')))
+    await store.close()
+    writeFileSync(join(folder, `${'0'.repeat(32)}.unfinished`), 'half a file')
+    chmodSync(folder, 0o755)
+    const again = await createEmbeddedFileStore({ folder })
+    t.teardown(() => again.close())
+    t.strictSame(readdirSync(folder), [`${cid}.car`])
+    t.equal(statSync(folder).mode & 0o777, 0o700)
+    t.equal((await bytesOf(again.read(cid))).toString(), 'outlives')
+  })
+
+  t.test('must be one', async (t) => {
+    const folder = join(t.testdir({ file: '' }), 'file')
+    await t.rejects(createEmbeddedFileStore({ folder }), { code: 'disk_failed', facts: { errno: 'EEXIST' } })
+  })
+})
+
+t.test('damage', async (t) => {
+  const content = await bytesOf(keystream(60 * KIB_256, 'damage'))
+  const { root, blocks } = await blocksOf(content)
+
+  const damagedStore = async (t: Test, damage: (path: string, car: Buffer) => void): Promise<FileStore> => {
+    const folder = join(t.testdir(), 'files')
+    const store = await createEmbeddedFileStore({ folder })
+    t.teardown(() => store.close())
+    await store.add(sourceOf(content))
+    const path = join(folder, `${root}.car`)
+    damage(path, readFileSync(path))
+    return store
+  }
+  const flipAt = (at: (car: Buffer) => number) => (path: string, car: Buffer) => {
+    car.writeUInt8(car.readUInt8(at(car)) ^ 0x10, at(car))
+    writeFileSync(path, car)
+  }
+  const cases: Readonly<Record<string, (path: string, car: Buffer) => void>> = {
+    'a bit in a block': flipAt((car) => car.length >> 1),
+    'a bit in the last block, the root': flipAt((car) => car.length - 1),
+    'a bit in the header': flipAt(() => 20),
+    'a bit in the length of a section': flipAt(() => 60),
+    'a bit in the CID of a section': flipAt(() => 80),
+    'a missing end': (path, car) => truncateSync(path, car.length - 1),
+    'a missing section': (path) => writeFileSync(path, readFileSync(path).subarray(0, 59 + 3 + 34 + 262_158)),
+    'no bytes at all': (path) => truncateSync(path, 0),
+  }
+  for (const [name, damage] of Object.entries(cases)) {
+    t.test(`${name} is found, told, and mended`, async (t) => {
+      const store = await damagedStore(t, damage)
+      t.equal(await store.has(root), true, 'nobody has looked yet')
+      const shown: Uint8Array[] = []
+      await t.rejects(
+        (async () => {
+          for await (const chunk of store.read(root)) shown.push(chunk)
+        })(),
+        { code: 'file_damaged' },
+      )
+      const before = Buffer.concat(shown)
+      t.ok(before.equals(content.subarray(0, before.length)), 'what came before the error is right')
+      await t.rejects(bytesOf(store.exportCar(root)), { code: 'file_damaged' })
+      t.equal(await store.has(root), false, 'now it counts as not held')
+      t.match(await store.health(), { state: 'degraded', detail: /1/ })
+      await store.importCar(root, carOf(root, blocks))
+      t.equal(await store.has(root), true)
+      t.strictSame(await bytesOf(store.read(root)), content)
+      t.strictSame(await store.health(), { state: 'ok' })
+    })
+  }
+
+  t.test('does not reach who reads the file while it is stored again', async (t) => {
+    const folder = join(t.testdir(), 'files')
+    const store = await createEmbeddedFileStore({ folder })
+    t.teardown(() => store.close())
+    await store.add(sourceOf(content))
+    const chunks: Uint8Array[] = []
+    for await (const chunk of store.read(root)) {
+      if (chunks.length === 0) await store.importCar(root, carOf(root, blocks))
+      chunks.push(chunk)
+    }
+    t.strictSame(Buffer.concat(chunks), content)
+    t.strictSame(await bytesOf(store.read(root)), content)
+  })
+})
+
+t.test('a slow reader costs no memory', async (t) => {
+  const { root, blocks } = await blocksOf(await bytesOf(keystream(200 * KIB_256, 'slow')))
+  const held = new Map(blocks.map(({ cid, bytes }) => [cid.toString(), bytes]))
+  let asked = 0
+  let taken = 0
+  let ahead = 0
+  const reading = readFile(
+    root,
+    async (cid) => {
+      asked++
+      return held.get(cid.toString()) ?? Buffer.alloc(0)
+    },
+    {},
+  )
+  for await (const _ of reading) {
+    taken++
+    ahead = Math.max(ahead, asked - taken)
+  }
+  t.equal(taken, 200)
+  t.ok(ahead <= 12, `blocks are read ahead, but few: ${ahead}`)
+})
+
+t.test('many files are read at once with few open', async (t) => {
+  const store = await createEmbeddedFileStore({ folder: join(t.testdir(), 'files') })
+  t.teardown(() => store.close())
+  const seeds = Array.from({ length: 40 }, (_, i) => `file ${i}`)
+  const files = await Promise.all(seeds.map((seed) => store.add(keystream(300_000, seed))))
+  const read = await Promise.all(files.map(({ cid }) => digestOf(store.read(cid))))
+  const expected = await Promise.all(seeds.map((seed) => digestOf(keystream(300_000, seed))))
+  t.strictSame(read, expected)
+  const open = readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return statSync(`/proc/self/fd/${fd}`).isFile() && statSync(`/proc/self/fd/${fd}`).size > 300_000
+    } catch {
+      return false
+    }
+  })
+  t.ok(open.length <= 16, `${open.length} files stay open`)
+})
+
+t.test('a full disk is told, and leaves nothing', async (t) => {
+  // A limit on the size of a file ends a write as a full disk does, with EFBIG instead of ENOSPC.
+  const folder = join(t.testdir(), 'files')
+  const script = `
+    import { randomBytes } from 'node:crypto'
+    import { readdirSync } from 'node:fs'
+    const { createEmbeddedFileStore } = await import(${JSON.stringify(import.meta.resolve('#emrchain/files/embedded/create-embedded-file-store.js'))})
+    const store = await createEmbeddedFileStore({ folder: ${JSON.stringify(folder)} })
+    async function* source(mib) { for (let i = 0; i < mib; i++) yield randomBytes(1048576) }
+    const code = await store.add(source(24)).then(() => 'stored', (error) => error.code)
+    const left = readdirSync(${JSON.stringify(folder)}).length
+    const small = await store.add(source(2)).then(({ fileSize }) => fileSize)
+    console.log(JSON.stringify({ code, left, small }))`
+  // The environment is emptied, because a test runner's hooks in it would end the process at the limit's signal.
+  const run = spawnSync(
+    'sh',
+    ['-c', 'ulimit -f 16384; exec env -i "$0" --input-type=module -e "$1"', process.execPath, script],
+    { encoding: 'utf8' },
+  )
+  t.strictSame(JSON.parse(run.stdout || JSON.stringify(run.stderr)), { code: 'disk_full', left: 0, small: 2 * MIB })
+})
+
+t.test('little space is told before it is none', async (t) => {
+  const store = await createEmbeddedFileStore({ folder: t.testdir(), lowSpaceBytes: Number.MAX_SAFE_INTEGER })
+  t.teardown(() => store.close())
+  t.match(await store.health(), { state: 'degraded', detail: /full/ })
+})
+
+t.test('a closed store ends what is under way and takes no more', async (t) => {
+  const folder = join(t.testdir(), 'files')
+  const store = await createEmbeddedFileStore({ folder })
+  const { cid } = await store.add(keystream(40 * KIB_256, 'close'))
+  const chunks = store.read(cid)[Symbol.asyncIterator]()
+  await chunks.next()
+  const gate = new EventTarget()
+  const started = once(gate, 'started')
+  const adding = store.add(
+    (async function* () {
+      yield Buffer.alloc(KIB_256)
+      gate.dispatchEvent(new Event('started'))
+      yield await new Promise<Uint8Array>(() => undefined)
+    })(),
+  )
+  await started
+  const rejected = t.rejects(adding, { code: 'closing' })
+  await store.close()
+  await rejected
+  t.strictSame(readdirSync(folder), [`${cid}.car`])
+  await t.rejects(
+    (async () => {
+      for (let i = 0; i < 40; i++) await chunks.next()
+    })(),
+    { code: 'closing' },
+  )
+  await t.rejects(store.add(keystream(1, 'late')), { code: 'closing' })
+  await t.rejects(store.has(cid), { code: 'closing' })
+  await t.rejects(bytesOf(store.read(cid)), { code: 'closing' })
+  await store.close()
+})
