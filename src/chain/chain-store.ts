@@ -1,0 +1,39 @@
+import type { CID } from 'multiformats/cid'
+import type { Block, SignedHeader } from '../protocol/block.js'
+import type { SignedTransaction } from '../protocol/transaction.js'
+
+/** A block that is on disk, on whichever branch, and the work that is summed up in it. */
+export interface StoredBlock extends SignedHeader {
+  readonly work: bigint
+  readonly transactionCount: number
+}
+
+/** A change of the main chain: from its tip back, then forward to another tip. */
+export interface TipChange {
+  /** Ids that leave the main chain, tip first; empty where the chain only grows. */
+  readonly disconnect: readonly CID[]
+  /** Blocks that enter it, parents first. All are on disk already. */
+  readonly connect: readonly Block[]
+  /** Transactions that only the leaving blocks held: they wait for a block again. */
+  readonly returned: readonly SignedTransaction[]
+}
+
+/** What the chain needs of the disk. Reads of headers and places are synchronous: they come from an index. */
+export interface ChainStore {
+  tip(): StoredBlock
+  /** A stored block of any branch, without its transactions. */
+  stored(id: CID): StoredBlock | undefined
+  /** Id of the main chain's block at this height. */
+  idAt(height: number): CID | undefined
+  /** Where the main chain holds a transaction. */
+  placeOf(transaction: CID): { height: number; position: number } | undefined
+  /** The whole block, every part checked against its CID. */
+  readBlock(id: CID): Promise<Block>
+  /** Appends a block that has been checked. Durable when it resolves; the main chain stays as it is. */
+  append(block: Block, work: bigint): Promise<void>
+  /**
+   * Makes the change in one step: after a crash all of it holds or none. What it returns is pending on
+   * disk, and what it takes in no longer is, when it resolves.
+   */
+  switchTip(change: TipChange): Promise<void>
+}

@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { join, resolve } from 'node:path'
+import Value from 'typebox/value'
+import { EmrError } from '../errors.js'
+import { type NetworkParameters, paperNetwork, parseNetworkFile } from '../protocol/network-parameters.js'
+import { DEFAULT_OPTIONS, defaultDataFolder, type NodeConfig, NodeOptions, PartialNodeOptions } from './node-config.js'
+
+/**
+ * The configuration of a node: flags win over the environment, the environment over the file, the
+ * file over the defaults. Paths come back absolute, seen from the folder that the program was started in.
+ *
+ * @param flags what the command line says, already of the right types
+ * @param environment EMRCHAIN_* variables are read, others are not looked at
+ * @param file a JSON file, from `--config` or EMRCHAIN_CONFIG
+ * @throws EmrError `config_invalid`
+ */
+export function loadConfig(
+  flags: PartialNodeOptions,
+  environment: Readonly<Record<string, string | undefined>>,
+  file = environment.EMRCHAIN_CONFIG,
+): NodeConfig {
+  const fromFile = file === undefined ? {} : checked(readJson(file), file)
+  const fromEnvironment = checked(optionsFromEnvironment(environment), 'environment')
+  const merged = { ...DEFAULT_OPTIONS, ...fromFile, ...fromEnvironment, ...checked(flags, 'command line') }
+  const data = resolve(merged.data ?? defaultDataFolder(merged.port))
+  assertLoopback(merged.host)
+  return {
+    ...merged,
+    peer: [...merged.peer],
+    data,
+    network: merged.network === 'paper' ? 'paper' : resolve(merged.network),
+    fileRoot: resolve(merged.fileRoot),
+    downloads: resolve(merged.downloads ?? join(data, 'downloads')),
+  }
+}
+
+/** The parameters of the network that a configuration names. @throws EmrError `config_invalid`, `invalid_network` */
+export const loadNetwork = (network: string): NetworkParameters =>
+  parseNetworkFile(network === 'paper' ? paperNetwork : readJson(network))
+
+/** Beyond loopback a node needs TLS and a token; until it has them it does not listen there. */
+function assertLoopback(host: string): void {
+  const loopback = host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+  if (!loopback) throw new EmrError('config_invalid', `host: ${host} is not a loopback address.`)
+}
+
+function optionsFromEnvironment(environment: Readonly<Record<string, string | undefined>>): Record<string, unknown> {
+  const found: Record<string, unknown> = {}
+  for (const [key, schema] of Object.entries(NodeOptions.properties)) {
+    const name = `EMRCHAIN_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+    const text = environment[name]
+    if (text !== undefined) found[key] = textToOption(text, 'type' in schema ? schema.type : 'string')
+  }
+  return found
+}
+
+/** Text that is not of the option's type stays text, and the schema then refuses it by name. */
+function textToOption(text: string, type: string): unknown {
+  if (type === 'integer') return /^\d+$/.test(text) ? Number(text) : text
+  if (type === 'boolean') return text === 'true' ? true : text === 'false' ? false : text
+  if (type === 'array') return text.split(',').filter((part) => part !== '')
+  return text
+}
+
+function checked(options: unknown, source: string): PartialNodeOptions {
+  const schema = PartialNodeOptions
+  if (Value.Check(schema, options)) return options
+  const [first] = Value.Errors(schema, options)
+  throw new EmrError('config_invalid', `${source}${first?.instancePath ?? ''}: ${first?.message ?? 'not readable'}.`)
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    const reason = cause instanceof SyntaxError ? 'is not JSON' : 'cannot be read'
+    throw new EmrError('config_invalid', `${path} ${reason}.`, {}, { cause })
+  }
+}

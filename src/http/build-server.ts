@@ -1,0 +1,92 @@
+import multipart from '@fastify/multipart'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
+import type { EmrNode } from '../node/emr-node.js'
+import { VERSION } from '../node/version.js'
+import { guardRequests, requireDeclaredAccess } from './access.js'
+import { answerBadAddress, registerErrorReplies } from './error-replies.js'
+import type { TypedServer } from './route.js'
+import { blockRoutes } from './routes/blocks.js'
+import { eventRoutes } from './routes/events.js'
+import { healthRoutes } from './routes/health.js'
+import { ipfsRoutes } from './routes/ipfs.js'
+import { paperChainRoutes } from './routes/paper-chain.js'
+import { paperFileRoutes } from './routes/paper-files.js'
+import { paperNodeRoutes } from './routes/paper-nodes.js'
+import { peerRoutes } from './routes/peers.js'
+import { transactionRoutes } from './routes/transactions.js'
+
+export interface ServerOptions {
+  readonly logger: FastifyBaseLogger
+  /** The `host:port` values that name this server in requests. */
+  hosts(): ReadonlySet<string>
+}
+
+/**
+ * A server with every route of the node, and no port open. Bodies that are signed are taken as bytes;
+ * JSON is checked against its schema as it came, neither coerced nor stripped.
+ */
+export async function buildServer(node: EmrNode, { logger, hosts }: ServerOptions): Promise<TypedServer> {
+  const server: TypedServer = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: 65_536,
+    requestTimeout: 0,
+    connectionTimeout: 0,
+    forceCloseConnections: 'idle',
+    // A GET may cost a search or a whole chain; nobody may have that for an answer without a body.
+    exposeHeadRoutes: false,
+    frameworkErrors: answerBadAddress,
+    http: { headersTimeout: 5_000, maxHeaderSize: 16_384 },
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  server.setValidatorCompiler(TypeBoxValidatorCompiler)
+
+  guardRequests(server, hosts)
+  registerErrorReplies(server)
+  server.removeContentTypeParser('text/plain')
+  for (const type of ['application/vnd.ipld.dag-cbor', 'application/vnd.ipld.car']) {
+    server.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  }
+  await server.register(multipart, {
+    limits: { fileSize: node.maxUploadBytes, files: 1, fields: 4, parts: 6, headerPairs: 50 },
+  })
+  await server.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'emrchain',
+        version: VERSION,
+        description: 'A node for electronic medical records: encrypted files in IPFS, signed records on a chain.',
+      },
+      tags: [
+        { name: 'paper', description: 'The calls of the paper' },
+        { name: 'chain', description: 'Blocks and transactions' },
+        { name: 'files', description: 'Encrypted files' },
+        { name: 'peers', description: 'What nodes ask of each other' },
+        { name: 'node', description: 'The state of the node' },
+      ],
+    },
+  })
+  // The pages of the reference are the plugin's own routes; everybody may read them.
+  await server.register(swaggerUi, { routePrefix: '/docs' })
+  requireDeclaredAccess(server)
+
+  server.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, () => server.swagger())
+  for (const routes of [
+    paperFileRoutes,
+    paperChainRoutes,
+    paperNodeRoutes,
+    transactionRoutes,
+    blockRoutes,
+    peerRoutes,
+    ipfsRoutes,
+    healthRoutes,
+    eventRoutes,
+  ]) {
+    routes(server, node)
+  }
+  await server.ready()
+  return server
+}

@@ -1,0 +1,72 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import { EmrError, type ErrorCode, errors, isEmrError } from '../errors.js'
+import { statusCodes } from './status-codes.js'
+
+/** Every refusal, as `application/problem+json` (RFC 9457) with a code of docs/errors.md. */
+export const Problem = Type.Object({
+  type: Type.Literal('about:blank'),
+  title: Type.String({ description: 'the sentence of the catalogue' }),
+  status: Type.Integer(),
+  code: Type.String({ description: 'stable name of the cause' }),
+  detail: Type.Optional(Type.String({ description: 'what is particular to this occurrence' })),
+})
+
+/** Which of our codes the errors of Fastify and its plugins are. */
+const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_REQ_FILE_TOO_LARGE: 'body_too_large',
+  FST_ERR_NOT_FOUND: 'not_found',
+  FST_INVALID_MULTIPART_CONTENT_TYPE: 'unsupported_media_type',
+}
+
+/** Answers every error of a request with its problem; what was not foreseen is logged and answered as `internal`. */
+export function registerErrorReplies(server: FastifyInstance): void {
+  server.setErrorHandler((error: FastifyError | EmrError | Error, request, reply) => {
+    sendProblem(reply, request, asEmrError(error))
+  })
+  const routes: { methods: string[]; pattern: RegExp }[] = []
+  server.addHook('onRoute', ({ method, url }) => {
+    routes.push({ methods: [method].flat(), pattern: patternOf(url) })
+  })
+  server.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] ?? ''
+    const taken = new Set(routes.flatMap(({ methods, pattern }) => (pattern.test(path) ? methods : [])))
+    if (taken.size > 0) reply.header('allow', [...taken].join(', '))
+    sendProblem(reply, request, new EmrError(taken.size > 0 ? 'method_not_allowed' : 'not_found'))
+  })
+}
+
+/** Answers what Fastify refuses before it looks for a route, such as an address that is not well-formed. */
+export const answerBadAddress = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void =>
+  sendProblem(reply, request, asEmrError(error))
+
+/** Matches the paths of a route. */
+function patternOf(url: string): RegExp {
+  const parts = url.split('/').map((part) => {
+    if (part === '*') return '.*'
+    return part.startsWith(':') ? '[^/]+' : part.replace(/[^\w-]/g, '\\$&')
+  })
+  return new RegExp(`^${parts.join('/')}$`)
+}
+
+function asEmrError(error: FastifyError | EmrError | Error): EmrError {
+  if (isEmrError(error)) return error
+  const code = 'code' in error ? fastifyCodes[error.code] : undefined
+  if (code) return new EmrError(code)
+  const status = 'statusCode' in error ? (error.statusCode ?? 500) : 500
+  if (status < 500) return new EmrError('bad_request', error.message)
+  return new EmrError('internal', undefined, {}, { cause: error })
+}
+
+function sendProblem(reply: FastifyReply, request: FastifyRequest, error: EmrError): void {
+  const status = statusCodes[error.code] ?? 500
+  if (status >= 500) request.log.error({ err: error, code: error.code }, 'request failed')
+  const title = errors[error.code].sentence
+  // What a failure of the node itself has to say is for its log.
+  const detail = status === 500 ? '' : error.message.slice(title.length).trim()
+  reply.code(status).type('application/problem+json')
+  if (status === 503) reply.header('retry-after', '5')
+  reply.send({ type: 'about:blank', title, status, code: error.code, ...(detail ? { detail } : {}) })
+}

@@ -1,0 +1,99 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
+import Type, { type Static } from 'typebox'
+import type { RecordOnChain } from '../node/emr-node.js'
+import type { Block } from '../protocol/block.js'
+import { cidToHex, decodeFileCid } from '../protocol/cid.js'
+import type { IdentifiedHeader } from '../protocol/header.js'
+import type { SignedTransaction } from '../protocol/transaction.js'
+
+/** The shapes of the paper's API: its names, its order of keys, and our additions beside them. */
+
+export const PaperTransaction = Type.Object({
+  EHR_name: Type.Union([Type.String(), Type.Null()], { description: 'null where the record carries no clear label' }),
+  file_name: Type.Union([Type.String(), Type.Null()]),
+  id: Type.String({ description: 'CID of the signed transaction' }),
+  ipfs_hash: Type.String(),
+  signer: Type.String({ description: 'Ed25519 key, hexadecimal' }),
+  size: Type.Union([Type.String(), Type.Null()], { description: 'cumulative size of the DAG, as IPFS prints it' }),
+  user_id: Type.Union([Type.String(), Type.Null()]),
+})
+export type PaperTransaction = Static<typeof PaperTransaction>
+
+export const PaperBlock = Type.Object({
+  hash: Type.String({ description: 'SHA-256 of the header, 64 hexadecimal digits' }),
+  index: Type.Integer({ description: 'genesis has 1' }),
+  miner: Type.String({ description: 'Ed25519 key, hexadecimal' }),
+  nonce: Type.Integer(),
+  previous_hash: Type.String({ description: '"0" for genesis' }),
+  timestamp: Type.String({ description: 'UTC, as in 2020-09-02 23:31:41.258000' }),
+  transactions: Type.Array(PaperTransaction),
+})
+export type PaperBlock = Static<typeof PaperBlock>
+
+export const FileInfo = Type.Object({
+  Hash: Type.String(),
+  Name: Type.String(),
+  Size: Type.String({ description: 'cumulative size of the DAG in bytes' }),
+})
+export type FileInfo = Static<typeof FileInfo>
+
+/** A record that was found by name, with the block that says so. */
+export const RecordMatch = Type.Object({
+  'File info': FileInfo,
+  EHR_name: Type.String(),
+  user_id: Type.String(),
+  block: Type.Object({ index: Type.Integer(), hash: Type.String(), timestamp: Type.String() }),
+  confirmations: Type.Integer({ minimum: 1 }),
+  transaction: Type.String(),
+})
+export type RecordMatch = Static<typeof RecordMatch>
+
+/** Index of a block in the paper's count, which begins with 1. */
+export const paperIndex = (header: { height: number }): number => header.height + 1
+
+/** A time as Python prints it: UTC, with microseconds. */
+export const paperTimestamp = (ms: number): string => new Date(ms).toISOString().replace('T', ' ').replace('Z', '000')
+
+export function paperTransaction({ id, from, body }: SignedTransaction): PaperTransaction {
+  return {
+    EHR_name: body.label?.EHR_name ?? null,
+    file_name: body.label?.file_name ?? null,
+    id: id.toString(),
+    ipfs_hash: decodeFileCid(body.file).toString(),
+    signer: bytesToHex(from),
+    size: body.label ? String(body.label.size) : null,
+    user_id: body.label?.user_id ?? null,
+  }
+}
+
+export function paperBlock({ header, transactions }: Pick<Block, 'header' | 'transactions'>): PaperBlock {
+  return {
+    hash: cidToHex(header.id),
+    index: paperIndex(header),
+    miner: bytesToHex(header.miner),
+    nonce: header.nonce,
+    previous_hash: header.height === 0 ? '0' : cidToHex(header.parent),
+    timestamp: paperTimestamp(header.time),
+    transactions: transactions.map(paperTransaction),
+  }
+}
+
+/** Only records with a label are found by name. */
+export function recordMatch({ transaction, block, confirmations }: RecordOnChain): RecordMatch | undefined {
+  const { label, file } = transaction.body
+  if (!label) return undefined
+  return {
+    'File info': { Hash: decodeFileCid(file).toString(), Name: label.file_name, Size: String(label.size) },
+    EHR_name: label.EHR_name,
+    user_id: label.user_id,
+    block: blockPlace(block.header),
+    confirmations,
+    transaction: transaction.id.toString(),
+  }
+}
+
+export const blockPlace = (header: IdentifiedHeader): RecordMatch['block'] => ({
+  index: paperIndex(header),
+  hash: cidToHex(header.id),
+  timestamp: paperTimestamp(header.time),
+})

@@ -1,0 +1,46 @@
+import { on } from 'node:events'
+import { Readable } from 'node:stream'
+import type { EmrNode } from '../../node/emr-node.js'
+import { paperBlock } from '../paper-json.js'
+import { Bytes, problems, signalOf, type TypedServer } from '../route.js'
+
+/** `GET /events`: what happens, as server-sent events. */
+export function eventRoutes(server: TypedServer, node: EmrNode): void {
+  // An open stream would keep the server from closing.
+  const closing = new AbortController()
+  server.addHook('preClose', async () => closing.abort())
+
+  server.get(
+    '/events',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['node'],
+        summary: 'Each change of the chain, as it happens',
+        description: 'Event `tip`: {"connected":[blocks],"disconnected":[hashes],"length"}.',
+        response: {
+          200: { description: 'server-sent events', content: { 'text/event-stream': { schema: Bytes } } },
+          ...problems,
+        },
+      },
+    },
+    async (_request, reply) => {
+      reply.type('text/event-stream').header('cache-control', 'no-store')
+      return Readable.from(eventsOf(node, AbortSignal.any([signalOf(reply), closing.signal])))
+    },
+  )
+}
+
+async function* eventsOf(node: EmrNode, signal: AbortSignal): AsyncGenerator<string> {
+  try {
+    const changes = on(node.events, 'tip', { signal })
+    yield ': listening\n\n'
+    for await (const [change] of changes as AsyncIterable<[{ connected: []; disconnected: [] }]>) {
+      const connected = change.connected.map(paperBlock)
+      const disconnected = change.disconnected.map(paperBlock).map(({ hash }) => hash)
+      yield `event: tip\ndata: ${JSON.stringify({ connected, disconnected, length: node.tip().header.height + 1 })}\n\n`
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}

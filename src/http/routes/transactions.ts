@@ -1,0 +1,94 @@
+import Type from 'typebox'
+import { EmrError } from '../../errors.js'
+import type { EmrNode } from '../../node/emr-node.js'
+import { parseChainId } from '../../protocol/cid.js'
+import { PEER_HEADER, PendingMessage } from '../../protocol/peer-messages.js'
+import { blockPlace, PaperTransaction, paperTransaction, RecordMatch } from '../paper-json.js'
+import { Bytes, problems, rawBody, type TypedServer, takesOnly } from '../route.js'
+
+const MEDIA_TYPE = 'application/vnd.ipld.dag-cbor'
+
+/** `/transactions`: signed transactions as bytes, from people and peers, and where they stand. */
+export function transactionRoutes(server: TypedServer, node: EmrNode): void {
+  server.post(
+    '/transactions',
+    {
+      config: { access: 'public' },
+      onRequest: takesOnly(MEDIA_TYPE),
+      schema: {
+        tags: ['chain'],
+        summary: 'Submit a signed transaction',
+        description: 'The answer comes when it is on disk: the node will not forget it before it is in a block.',
+        body: rawBody(MEDIA_TYPE, 'the signed transaction'),
+        response: { 202: Type.Object({ id: Type.String(), state: Type.Literal('pending') }), ...problems },
+      },
+    },
+    async (request, reply) => {
+      if (!(request.body instanceof Uint8Array)) throw new EmrError('unsupported_media_type', `Send ${MEDIA_TYPE}.`)
+      const from = request.headers[PEER_HEADER]
+      const { id } = await node.submitTransaction(request.body, typeof from === 'string' ? from : undefined)
+      return reply.code(202).send({ id: id.toString(), state: 'pending' })
+    },
+  )
+
+  server.get(
+    '/transactions',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['chain'],
+        summary: 'Ids of the transactions that wait for a block, oldest first',
+        response: { 200: PendingMessage, ...problems },
+      },
+    },
+    async () => ({ pending: Array.from(node.pendingTransactions(), ({ id }) => id.toString()) }),
+  )
+
+  server.get(
+    '/transactions/:id',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['chain'],
+        summary: 'A transaction and where it stands',
+        params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 128, description: 'CID or 64 digits' }) }),
+        querystring: Type.Object(
+          { format: Type.Optional(Type.Enum(['json', 'raw'], { description: 'raw: the signed bytes' })) },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: {
+            description: 'the transaction',
+            content: {
+              'application/json': {
+                schema: Type.Object({
+                  state: Type.Enum(['pending', 'confirmed']),
+                  transaction: PaperTransaction,
+                  at: Type.Integer({ description: 'when it was signed, in ms since 1970' }),
+                  block: Type.Optional(RecordMatch.properties.block),
+                  confirmations: Type.Optional(Type.Integer()),
+                }),
+              },
+              'application/vnd.ipld.raw': { schema: Bytes },
+            },
+          },
+          ...problems,
+        },
+      },
+    },
+    async (request, reply) => {
+      const status = await node.transaction(parseChainId(request.params.id))
+      if (!status) throw new EmrError('transaction_unknown')
+      const { transaction } = status
+      if (request.query.format === 'raw') {
+        reply.type('application/vnd.ipld.raw')
+        return Buffer.from(transaction.bytes)
+      }
+      const place =
+        status.state === 'confirmed'
+          ? { block: blockPlace(status.block.header), confirmations: status.confirmations }
+          : {}
+      return { state: status.state, transaction: paperTransaction(transaction), at: transaction.at, ...place }
+    },
+  )
+}

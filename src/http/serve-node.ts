@@ -1,0 +1,69 @@
+import type { AddressInfo } from 'node:net'
+import type { FastifyBaseLogger } from 'fastify'
+import type { NodeConfig } from '../config/node-config.js'
+import { EmrError } from '../errors.js'
+import { createNode, type NodeDependencies } from '../node/create-node.js'
+import type { EmrNode } from '../node/emr-node.js'
+import { buildServer } from './build-server.js'
+import type { TypedServer } from './route.js'
+
+/** How long requests may take to end when the node closes, in ms, before their connections are cut. */
+const CLOSING_TIME = 3_000
+
+/** A node that answers. */
+export interface ServedNode {
+  readonly url: string
+  readonly node: EmrNode
+  /** Takes no more requests, ends what runs, and closes the node. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens a node and lets it answer at the address of its configuration.
+ *
+ * @throws EmrError of `createNode`, and `config_invalid` when the port is taken
+ */
+export async function serveNode(
+  config: NodeConfig,
+  dependencies: Omit<NodeDependencies, 'logger'> & { logger: FastifyBaseLogger },
+): Promise<ServedNode> {
+  const { node, start, stop, close } = await createNode(config, dependencies)
+  let server: TypedServer | undefined
+  try {
+    let hosts: ReadonlySet<string> = new Set()
+    server = await buildServer(node, { logger: dependencies.logger, hosts: () => hosts })
+    try {
+      await server.listen({ port: config.port, host: config.host })
+    } catch (cause) {
+      const taken = cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
+      if (taken) throw new EmrError('config_invalid', `port: ${config.port} is taken.`, {}, { cause })
+      throw cause
+    }
+    const { port } = server.server.address() as AddressInfo
+    const host = config.host.includes(':') ? `[${config.host}]` : config.host
+    hosts = new Set([host, '127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${port}`))
+    const url = `http://${host}:${port}`
+    await start(url)
+    const served = server
+    return {
+      url,
+      node,
+      async close() {
+        await end(served, stop).finally(close)
+      },
+    }
+  } catch (error) {
+    await server?.close()
+    await close()
+    throw error
+  }
+}
+
+/** Lets requests that run come to their end; a client that does not take its answer is not waited for. */
+async function end(server: TypedServer, stop: () => Promise<void>): Promise<void> {
+  const ended = server.close()
+  await stop()
+  const patience = setTimeout(() => server.server.closeAllConnections(), CLOSING_TIME)
+  await ended
+  clearTimeout(patience)
+}

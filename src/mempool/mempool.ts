@@ -1,0 +1,133 @@
+import type { CID } from 'multiformats/cid'
+import { EmrError } from '../errors.js'
+import type { NetworkParameters } from '../protocol/network-parameters.js'
+import {
+  checkTransaction,
+  decodeTransaction,
+  MAX_TIME_AHEAD,
+  type SignatureRules,
+  type SignedTransaction,
+} from '../protocol/transaction.js'
+
+/** How many transactions, and how many of their bytes, may wait for a block. */
+export const DEFAULT_MEMPOOL_LIMITS = { transactions: 100_000, bytes: 128 * 1024 * 1024 }
+
+/** What the mempool needs of the disk: an ordered, durable set. */
+export interface PendingStore {
+  /** Resolves once the transaction is on disk. Calls at one time share a commit. */
+  putPending(id: CID, bytes: Uint8Array): Promise<void>
+  /** What is pending on disk, oldest first. */
+  pending(): Iterable<Uint8Array>
+}
+
+export interface MempoolDependencies {
+  readonly network: NetworkParameters
+  readonly genesis: CID
+  readonly rules: SignatureRules
+  readonly store: PendingStore
+  isOnChain(id: CID): boolean
+  /** Clock of this node, in ms since 1970. */
+  now(): number
+}
+
+/** The transactions that wait for a block, in the order in which they came. */
+export interface Mempool {
+  /**
+   * Checks a transaction and keeps it. When this resolves it is on disk and will not be forgotten
+   * before it is in a block.
+   *
+   * @throws EmrError with the code of the rule that is broken, `transaction_known`, `mempool_full`
+   */
+  add(bytes: Uint8Array): Promise<SignedTransaction>
+  has(id: CID): boolean
+  get(id: CID): SignedTransaction | undefined
+  /** All of them, oldest first. */
+  all(): Iterable<SignedTransaction>
+  /** Number of transactions, and the sum of their bytes. */
+  size(): { transactions: number; bytes: number }
+  /** The oldest ones that together fit a block of this time, in order. */
+  selectFor(blockTime: number): SignedTransaction[]
+  /**
+   * Follows a change of the chain that is on disk already: drops what a block took in and takes back
+   * what a lost branch gave up.
+   */
+  follow(change: { taken: readonly CID[]; returned: readonly SignedTransaction[] }): void
+}
+
+/** A mempool with what the disk says is pending. */
+export function createMempool(dependencies: MempoolDependencies, limits = DEFAULT_MEMPOOL_LIMITS): Mempool {
+  const { network, genesis, rules, store, isOnChain, now } = dependencies
+  const waiting = new Map<string, SignedTransaction>()
+  /** Accepted, but not on disk yet: known, so that a second copy is refused, yet in no block. */
+  const arriving = new Map<string, SignedTransaction>()
+  let bytesWaiting = 0
+
+  const keep = (transaction: SignedTransaction): void => {
+    const id = transaction.id.toString()
+    if (waiting.has(id)) return
+    waiting.set(id, transaction)
+    bytesWaiting += transaction.bytes.length
+  }
+  const drop = (id: CID): void => {
+    const transaction = waiting.get(id.toString())
+    if (!transaction) return
+    waiting.delete(id.toString())
+    bytesWaiting -= transaction.bytes.length
+  }
+  const knows = (id: CID): boolean => waiting.has(id.toString()) || arriving.has(id.toString())
+
+  for (const bytes of store.pending()) {
+    const transaction = decodeTransaction(bytes)
+    if (!isOnChain(transaction.id)) keep(transaction)
+  }
+
+  return {
+    async add(bytes) {
+      if (bytes.length > network.maxTransactionBytes) {
+        throw new EmrError('transaction_too_large', undefined, { limit: network.maxTransactionBytes })
+      }
+      const transaction = decodeTransaction(bytes)
+      if (knows(transaction.id) || isOnChain(transaction.id)) throw new EmrError('transaction_known')
+      if (transaction.at > now() + MAX_TIME_AHEAD) throw new EmrError('transaction_from_future')
+      checkTransaction(transaction, network, genesis, rules)
+      if (
+        waiting.size + arriving.size >= limits.transactions ||
+        bytesWaiting + transaction.bytes.length > limits.bytes
+      ) {
+        throw new EmrError('mempool_full')
+      }
+      const id = transaction.id.toString()
+      arriving.set(id, transaction)
+      try {
+        await store.putPending(transaction.id, transaction.bytes)
+        if (!isOnChain(transaction.id)) keep(transaction)
+      } finally {
+        arriving.delete(id)
+      }
+      return transaction
+    },
+
+    has: knows,
+    get: (id) => waiting.get(id.toString()),
+    all: () => waiting.values(),
+    size: () => ({ transactions: waiting.size, bytes: bytesWaiting }),
+
+    selectFor(blockTime) {
+      const selected: SignedTransaction[] = []
+      let bytes = 0
+      for (const transaction of waiting.values()) {
+        if (selected.length === network.maxBlockTransactions) break
+        if (bytes + transaction.bytes.length > network.maxBlockBytes) break
+        if (transaction.at > blockTime + MAX_TIME_AHEAD) continue
+        selected.push(transaction)
+        bytes += transaction.bytes.length
+      }
+      return selected
+    },
+
+    follow({ taken, returned }) {
+      for (const id of taken) drop(id)
+      for (const transaction of returned) if (!isOnChain(transaction.id)) keep(transaction)
+    },
+  }
+}

@@ -1,0 +1,38 @@
+import { isIP } from 'node:net'
+import { EmrError } from '../errors.js'
+
+/**
+ * The address of a node as it is kept: scheme, host and port, no path.
+ *
+ * @throws EmrError `peer_bad_address` for anything but an http or https URL of a server
+ */
+export function parsePeerAddress(text: string): string {
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    throw new EmrError('peer_bad_address')
+  }
+  const plain =
+    url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
+  if ((url.protocol !== 'http:' && url.protocol !== 'https:') || !plain || url.hostname === '') {
+    throw new EmrError('peer_bad_address')
+  }
+  return url.origin
+}
+
+/** `host:port` of an address, as the paper's `total_nodes` lists nodes. */
+export function hostAndPort(address: string): string {
+  const url = new URL(address)
+  return `${url.hostname}:${url.port || (url.protocol === 'https:' ? '443' : '80')}`
+}
+
+/**
+ * Whether this program may connect there: loopback literals and `localhost` only. A name that resolves
+ * to loopback does not count, since names can change their mind.
+ */
+export function isAllowedAddress(address: string): boolean {
+  const { hostname } = new URL(address)
+  const host = hostname.replace(/^\[(.*)\]$/, '$1')
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}

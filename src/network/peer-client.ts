@@ -1,0 +1,194 @@
+import type { CID } from 'multiformats/cid'
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { Agent, type Dispatcher, request } from 'undici'
+import { EmrError, isEmrError } from '../errors.js'
+import type { Block, SignedHeader } from '../protocol/block.js'
+import { CAR_MEDIA_TYPE, decodeBlocks, decodeHeaders, encodeBlocks } from '../protocol/car.js'
+import { parseChainId } from '../protocol/cid.js'
+import { HelloMessage, PEER_HEADER, PendingMessage } from '../protocol/peer-messages.js'
+import type { SignedTransaction } from '../protocol/transaction.js'
+
+/** How long a peer may take, in ms, and how much it may send, in bytes. */
+export interface ClientLimits {
+  readonly connectTimeout: number
+  readonly headersTimeout: number
+  /** Longest pause within an answer. */
+  readonly bodyTimeout: number
+  /** Longest time for a whole answer; files may take longer. */
+  readonly answerTimeout: number
+  readonly messageBytes: number
+  readonly blocksBytes: number
+}
+export const DEFAULT_CLIENT_LIMITS: ClientLimits = {
+  connectTimeout: 3_000,
+  headersTimeout: 10_000,
+  bodyTimeout: 10_000,
+  answerTimeout: 60_000,
+  messageBytes: 16 * 1024 * 1024,
+  blocksBytes: 64 * 1024 * 1024,
+}
+
+/** What one node asks of another, over HTTP. Every call throws `peer_unreachable`, `peer_timeout` or `peer_misbehaved`. */
+export interface PeerClient {
+  hello(peer: string, mine: HelloMessage): Promise<HelloMessage>
+  /** Headers of the peer's chain after the newest of these ids that it has. */
+  headersAfter(peer: string, locator: readonly CID[]): Promise<SignedHeader[]>
+  /** Blocks of the peer's chain from this height on, as many as it gives at once. */
+  blocksFrom(peer: string, from: number, to: number): Promise<Block[]>
+  pendingIds(peer: string): Promise<CID[]>
+  pendingTransaction(peer: string, id: CID): Promise<Uint8Array>
+  sendTransaction(peer: string, transaction: SignedTransaction): Promise<void>
+  sendBlock(peer: string, block: Block): Promise<void>
+  /** One block of a file, unchecked; undefined when the peer does not have it. */
+  fileBlock(peer: string, cid: CID, signal: AbortSignal): Promise<Uint8Array | undefined>
+  /** The file's blocks as a CAR, unchecked; undefined when the peer does not have it. */
+  file(peer: string, cid: CID, signal: AbortSignal): Promise<AsyncIterable<Uint8Array> | undefined>
+  close(): Promise<void>
+}
+
+/** @param ownAddress where this node answers, told to peers with what it sends */
+export function createPeerClient(ownAddress: () => string, limits = DEFAULT_CLIENT_LIMITS): PeerClient {
+  const agent = new Agent({
+    connect: { timeout: limits.connectTimeout },
+    headersTimeout: limits.headersTimeout,
+    bodyTimeout: limits.bodyTimeout,
+    connections: 16,
+  })
+
+  async function call(
+    peer: string,
+    path: string,
+    options: { method?: 'GET' | 'POST'; body?: Uint8Array; type?: string; signal?: AbortSignal } = {},
+  ): Promise<Dispatcher.ResponseData> {
+    try {
+      return await request(new URL(path, peer), {
+        dispatcher: agent,
+        method: options.method ?? 'GET',
+        headers: { [PEER_HEADER]: ownAddress(), ...(options.type ? { 'content-type': options.type } : {}) },
+        body: options.body ?? null,
+        signal: options.signal ?? null,
+      })
+    } catch (error) {
+      throw networkError(error)
+    }
+  }
+
+  async function read(answer: Dispatcher.ResponseData, limit: number): Promise<Uint8Array> {
+    const parts: Uint8Array[] = []
+    let length = 0
+    try {
+      for await (const part of answer.body as AsyncIterable<Uint8Array>) {
+        length += part.length
+        if (length > limit) throw new EmrError('peer_misbehaved', 'Its answer is too long.')
+        parts.push(part)
+      }
+    } catch (error) {
+      throw networkError(error)
+    }
+    return Buffer.concat(parts)
+  }
+
+  async function get(peer: string, path: string, limit: number): Promise<Uint8Array> {
+    const answer = await call(peer, path, { signal: AbortSignal.timeout(limits.answerTimeout) })
+    const body = await read(answer, limit)
+    if (answer.statusCode !== 200) throw refused(answer.statusCode, body)
+    return body
+  }
+
+  async function post(peer: string, path: string, body: Uint8Array, type: string): Promise<Uint8Array> {
+    const signal = AbortSignal.timeout(limits.answerTimeout)
+    const answer = await call(peer, path, { method: 'POST', body, type, signal })
+    const text = await read(answer, limits.messageBytes)
+    if (answer.statusCode >= 300) throw refused(answer.statusCode, text)
+    return text
+  }
+
+  /** The answer of a gateway, unless it says that it does not hold the thing. */
+  async function held(peer: string, path: string, signal: AbortSignal): Promise<Dispatcher.ResponseData | undefined> {
+    const answer = await call(peer, path, { signal })
+    if (answer.statusCode === 200) return answer
+    const body = await read(answer, limits.messageBytes)
+    if (answer.statusCode === 404) return undefined
+    throw refused(answer.statusCode, body)
+  }
+
+  return {
+    async hello(peer, mine) {
+      const body = await post(peer, '/peers', new TextEncoder().encode(JSON.stringify(mine)), 'application/json')
+      return parsed(HelloMessage, body)
+    },
+    async headersAfter(peer, locator) {
+      const body = await get(peer, `/headers?format=car&locator=${locator.join(',')}`, limits.messageBytes)
+      return wellFormed(() => decodeHeaders(body))
+    },
+    async blocksFrom(peer, from, to) {
+      const body = await get(peer, `/blocks?format=car&from=${from}&to=${to}`, limits.blocksBytes)
+      return wellFormed(() => decodeBlocks(body))
+    },
+    async pendingIds(peer) {
+      const { pending } = parsed(PendingMessage, await get(peer, '/transactions', limits.messageBytes))
+      return wellFormed(() => pending.map(parseChainId))
+    },
+    pendingTransaction: (peer, id) => get(peer, `/transactions/${id}?format=raw`, limits.messageBytes),
+    async sendTransaction(peer, { bytes }) {
+      await post(peer, '/transactions', bytes, 'application/vnd.ipld.dag-cbor')
+    },
+    async sendBlock(peer, block) {
+      await post(peer, '/blocks', encodeBlocks([block]), CAR_MEDIA_TYPE)
+    },
+    async fileBlock(peer, cid, signal) {
+      const answer = await held(peer, `/ipfs/${cid}?format=raw`, signal)
+      return answer && read(answer, limits.messageBytes)
+    },
+    async file(peer, cid, signal) {
+      return (await held(peer, `/ipfs/${cid}?format=car`, signal))?.body
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+/** Refusals of a greeting that this node passes on under their own code. */
+const PASSED_ON = ['other_network', 'peer_is_self', 'peer_forbidden', 'unsupported_version'] as const
+const Problem = Type.Object({ code: Type.String({ pattern: '^[a-z_]{1,64}$' }) })
+
+/** What a peer refused, by its code alone: its own text is not repeated. */
+function refused(status: number, body: Uint8Array): EmrError {
+  let problem: unknown
+  try {
+    problem = JSON.parse(new TextDecoder().decode(body))
+  } catch {
+    // Not JSON: the status has to say it.
+  }
+  if (!Value.Check(Problem, problem)) return new EmrError('peer_misbehaved', `It answered ${status}.`, { status })
+  const known = PASSED_ON.find((code) => code === problem.code)
+  if (known) return new EmrError(known, 'The other node says so.')
+  return new EmrError('peer_misbehaved', `It refused: ${problem.code}.`, { refusal: problem.code })
+}
+
+function parsed<T extends typeof HelloMessage | typeof PendingMessage>(schema: T, body: Uint8Array): Type.Static<T> {
+  return wellFormed(() => {
+    const json: unknown = JSON.parse(new TextDecoder().decode(body))
+    if (!Value.Check(schema, json)) throw new EmrError('peer_misbehaved', 'Its answer has another form.')
+    return json
+  })
+}
+
+function wellFormed<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (isEmrError(cause, 'unsupported_version')) throw cause
+    throw new EmrError('peer_misbehaved', 'Its answer has another form.', {}, { cause })
+  }
+}
+
+function networkError(error: unknown): EmrError {
+  if (error instanceof EmrError) return error
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const name = error instanceof Error ? error.name : ''
+  if (code.endsWith('_TIMEOUT') || name === 'TimeoutError')
+    return new EmrError('peer_timeout', undefined, {}, { cause: error })
+  if (name === 'AbortError') return new EmrError('cancelled', undefined, {}, { cause: error })
+  return new EmrError('peer_unreachable', undefined, {}, { cause: error })
+}

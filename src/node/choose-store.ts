@@ -1,0 +1,39 @@
+import { EmrError } from '../errors.js'
+import { type FileStoreChoice, openFileStore, probeKubo } from '../files/choose-file-store.js'
+import type { FileStore } from '../files/file-store.js'
+import type { JsonTable } from '../ledger/json-table.js'
+
+/** Where the Kubo of the paper answers. */
+const PAPERS_KUBO = new URL('http://127.0.0.1:5001')
+const SETTING = 'fileStore'
+
+/**
+ * Opens the file store of a node. What `--ipfs` names is taken and remembered; without it what was
+ * remembered; at the very first start Kubo at 127.0.0.1:5001 if it answers, else the embedded store.
+ * The choice never changes by itself: files that were put into one store are not in the other.
+ *
+ * @throws EmrError `config_invalid` for an address that is no URL
+ */
+export async function openChosenStore(
+  wanted: string | undefined,
+  folder: string,
+  settings: JsonTable,
+): Promise<{ store: FileStore; choice: string; isNew: boolean }> {
+  const remembered = settings.get(SETTING)
+  const choice = wanted ?? (typeof remembered === 'string' ? remembered : await probe())
+  const store = await openFileStore(parseChoice(choice), { folder })
+  if (choice !== remembered) await settings.put(SETTING, choice)
+  return { store, choice, isNew: choice !== remembered }
+}
+
+const probe = async (): Promise<string> =>
+  (await probeKubo(PAPERS_KUBO, { timeoutMs: 500 })) ? PAPERS_KUBO.href : 'embedded'
+
+function parseChoice(choice: string): FileStoreChoice {
+  if (choice === 'embedded') return choice
+  try {
+    return new URL(choice)
+  } catch (cause) {
+    throw new EmrError('config_invalid', 'ipfs: neither "embedded" nor a URL.', {}, { cause })
+  }
+}

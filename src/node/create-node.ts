@@ -1,0 +1,299 @@
+import { EventEmitter } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { createChain } from '../chain/chain.js'
+import { loadNetwork } from '../config/load-config.js'
+import type { NodeConfig } from '../config/node-config.js'
+import { isPreferred } from '../consensus/fork-choice.js'
+import { isEmrError } from '../errors.js'
+import { dataFolderPaths } from '../ledger/layout.js'
+import { type Ledger, openLedger } from '../ledger/ledger.js'
+import { createMempool } from '../mempool/mempool.js'
+import { createMiner } from '../mining/miner.js'
+import { createNetwork, DEFAULT_NETWORK_OPTIONS, type NetworkOptions } from '../network/network.js'
+import { hostAndPort } from '../network/peer-address.js'
+import { type ClientLimits, createPeerClient } from '../network/peer-client.js'
+import { tipMessage } from '../network/sync.js'
+import { type Block, genesisSections, hashResults } from '../protocol/block.js'
+import { genesisHeader } from '../protocol/header.js'
+import { PROTOCOL_VERSION } from '../protocol/network-parameters.js'
+import type { HelloMessage } from '../protocol/peer-messages.js'
+import { blockReader } from './block-facts.js'
+import { createChainReads } from './chain-reads.js'
+import { createChainStore } from './chain-store.js'
+import { openChosenStore } from './choose-store.js'
+import type { EmrNode, NodeEvents } from './emr-node.js'
+import { createFileService } from './file-service.js'
+import { createMiningService } from './mining-service.js'
+import { loadNodeKey } from './node-key.js'
+import { createRecordService } from './record-service.js'
+import { createSignatureRules } from './signature-rules.js'
+import { VERSION } from './version.js'
+
+/** Largest file that is uploaded or taken from a peer, in bytes. */
+const MAX_FILE_BYTES = 16 * 1024 ** 3
+
+/** Where a node says what it does; pino and Fastify loggers fit. */
+export interface NodeLogger {
+  info(facts: object, message: string): void
+  warn(facts: object, message: string): void
+}
+
+export interface NodeDependencies {
+  readonly logger: NodeLogger
+  /** Clock, in ms since 1970. */
+  now?(): number
+  random?(): number
+  readonly networkOptions?: NetworkOptions
+  /** How long peers may take to answer, and how much. */
+  readonly clientLimits?: ClientLimits
+}
+
+/**
+ * How long the paper's calls wait for peers to hear of what they did, in ms. Who asks another node next, as
+ * the paper does, finds it there; a peer that hangs costs no more than this.
+ */
+const TELLING_TIME = 1_000
+
+/** A node whose parts are open, but which nobody can reach yet. */
+export interface OpenNode {
+  readonly node: EmrNode
+  /** Begins to mine, to ask peers and to greet those of the configuration, once it answers at `url`. */
+  start(url: string): Promise<void>
+  /** Ends searches and calls to peers, so that no request waits for them. Reading and writing still work. */
+  stop(): Promise<void>
+  /** Ends everything, in reverse order; what is under way is finished or taken back. */
+  close(): Promise<void>
+}
+
+/**
+ * Builds a node: opens its disk, makes each part with what it needs, and ties their events together. No
+ * other place makes a part of a node.
+ *
+ * @throws EmrError of the configuration, the data folder, or the file store
+ */
+export async function createNode(config: NodeConfig, dependencies: NodeDependencies): Promise<OpenNode> {
+  const { logger, now = Date.now, random = Math.random } = dependencies
+  const network = loadNetwork(config.network)
+  const genesis = genesisHeader(network, hashResults(new Uint8Array(0)))
+  const rules = createSignatureRules()
+  const events = new EventEmitter<NodeEvents>()
+  events.setMaxListeners(0)
+  let ownUrl = ''
+
+  const ledger = await openLedger(config.data, {
+    ...blockReader,
+    parametersBlock: { cid: network.cid, bytes: network.bytes },
+    genesis: genesisSections(genesis),
+    prefer: (a, b) => isPreferred({ id: a.id, work: a.totalWork }, { id: b.id, work: b.totalWork }),
+  })
+  const { signer, fileStore, choice, isNew } = await openRest(config, ledger).catch(async (error: unknown) => {
+    await ledger.close()
+    throw error
+  })
+  logger.info({ ...ledger.recovery, fileStore: choice, chosenNow: isNew }, 'data folder open')
+
+  const store = createChainStore(ledger)
+  const chain = createChain({ network, genesis: genesis.id, rules, store, now })
+  const isOnChain = (id: Parameters<typeof store.placeOf>[0]): boolean => store.placeOf(id) !== undefined
+  const mempool = createMempool({
+    network,
+    genesis: genesis.id,
+    rules,
+    isOnChain,
+    now,
+    store: {
+      putPending: ledger.state.putPending,
+      *pending() {
+        for (const { bytes } of ledger.state.pending()) yield bytes
+      },
+    },
+  })
+  const miner = createMiner(config.miningThreads === undefined ? {} : { threads: config.miningThreads })
+  const mining = createMiningService(
+    {
+      network,
+      chain,
+      mempool,
+      miner,
+      signer,
+      now,
+      random,
+      onMined: (block) => briefly(peers.announceBlock(block)),
+      onTrouble: (error) => logger.warn({ err: error }, 'no block was mined'),
+    },
+    { interval: config.mine ? config.mineInterval : undefined },
+  )
+
+  const hello = (): HelloMessage => ({
+    url: ownUrl,
+    network: genesis.id.toString(),
+    version: PROTOCOL_VERSION,
+    key: bytesToHex(signer.publicKey),
+    tip: tipMessage(tipEnd()),
+  })
+  const tipEnd = () => {
+    const { header, work } = chain.tip()
+    return { id: header.id, height: header.height, work }
+  }
+  const peers = createNetwork(
+    {
+      client: createPeerClient(() => ownUrl, dependencies.clientLimits),
+      chain: { ...chain, tip: tipEnd, tipBlock: () => store.readBlock(chain.tip().header.id) },
+      mempool: {
+        knows: (id) => mempool.has(id) || isOnChain(id),
+        add: (bytes) => records.submit(bytes),
+      },
+      store: {
+        *savedPeers() {
+          for (const [address] of ledger.state.peers.entries()) yield address
+        },
+        savePeer: (address) => ledger.state.peers.put(address, null),
+        forgetPeer: (address) => ledger.state.peers.remove(address),
+      },
+      hello,
+      now,
+      onTrouble: (peer, error) =>
+        logger.warn({ peer, code: isEmrError(error) ? error.code : undefined, err: error }, 'trouble with a peer'),
+    },
+    dependencies.networkOptions ?? DEFAULT_NETWORK_OPTIONS,
+  )
+  const files = createFileService(
+    {
+      store: fileStore,
+      network: peers,
+      knownFiles: ledger.state.knownFiles,
+      nameOnChain: (cid) => records.nameOf(cid),
+    },
+    { fileRoot: config.fileRoot, downloads: config.downloads, maxFileBytes: MAX_FILE_BYTES },
+  )
+  const records = createRecordService({
+    network,
+    genesis: genesis.id,
+    signer,
+    ledger,
+    store,
+    mempool,
+    files,
+    now,
+    onAccepted(transaction, from) {
+      const told = peers.announceTransaction(transaction, from)
+      events.emit('transaction', transaction)
+      mining.wake()
+      return told
+    },
+  })
+
+  chain.onTipChanged(({ tip, connected, disconnected, returned }) => {
+    mempool.follow({ taken: connected.flatMap((block) => block.transactions.map(({ id }) => id)), returned })
+    logger.info({ height: tip.header.height, block: tip.header.id.toString(), returned: returned.length }, 'new tip')
+    events.emit('tip', { tip, connected, disconnected })
+    // Whoever is on the winning branch already may never have heard of what the other one held.
+    for (const transaction of returned) void peers.announceTransaction(transaction)
+    mining.wake()
+  })
+
+  async function submitBlocks(blocks: readonly Block[], from?: string): Promise<void> {
+    for (const block of blocks) {
+      try {
+        if ((await chain.addBlock(block)) === 'connected') void peers.announceBlock(block, from)
+      } catch (error) {
+        // What the block stands on is to be had from whom it came.
+        if (isEmrError(error, 'header_unknown_parent') && from !== undefined) void peers.catchUp(from)
+        throw error
+      }
+    }
+    if (from !== undefined && chain.missing()) void peers.catchUp(from)
+  }
+
+  const node: EmrNode = {
+    network,
+    genesis: genesis.id,
+    maxUploadBytes: MAX_FILE_BYTES,
+    events,
+
+    createHash: files.createHash,
+    getFile: files.getFile,
+    readFile: files.readFile,
+    fileAsCar: files.fileAsCar,
+    fileBlock: files.fileBlock,
+
+    async addRecord(record, signal) {
+      const { told, ...added } = await records.add(record, signal)
+      await briefly(told)
+      return added
+    },
+    submitTransaction: async (bytes, from) => (await records.submit(bytes, from)).transaction,
+    findFiles: records.find,
+    transaction: records.status,
+    pendingTransactions: mempool.all,
+
+    submitBlocks,
+    mine: mining.mine,
+
+    ...createChainReads(store, ledger, { network, genesis, rules, now }),
+
+    hello,
+    greeted: peers.greeted,
+    connect: peers.connect,
+    syncAll: peers.syncAll,
+    peers: peers.peers,
+    nodeAddresses: () =>
+      [ownUrl, ...peers.peers().map(({ address }) => address)]
+        .filter((url) => url !== '')
+        .map(hostAndPort)
+        .sort(),
+
+    async status() {
+      return {
+        version: VERSION,
+        network: network.name,
+        genesis: genesis.id,
+        key: bytesToHex(signer.publicKey),
+        url: ownUrl,
+        tip: chain.tip(),
+        mempool: mempool.size(),
+        peers: peers.peers().length,
+        mining: mining.automatic,
+        fileStore: { kind: fileStore.kind, ...(await fileStore.health()) },
+      }
+    },
+  }
+
+  async function stop(): Promise<void> {
+    await mining.close()
+    await peers.close()
+  }
+
+  return {
+    node,
+    stop,
+    async start(url) {
+      ownUrl = url
+      mining.start()
+      peers.start()
+      const { refused } = await peers.connect(config.peer)
+      for (const peer of refused) logger.warn(peer, 'a configured peer was not connected')
+      void peers.syncAll()
+    },
+    async close() {
+      await stop()
+      await fileStore.close()
+      await ledger.close()
+    },
+  }
+}
+
+/** What else is on the disk of a node, once its folder is its own. */
+async function openRest(config: NodeConfig, ledger: Ledger) {
+  const paths = dataFolderPaths(config.data)
+  const signer = await loadNodeKey(paths.nodeKey)
+  const { store: fileStore, choice, isNew } = await openChosenStore(config.ipfs, paths.files, ledger.state.settings)
+  return { signer, fileStore, choice, isNew }
+}
+
+async function briefly(telling: Promise<void>): Promise<void> {
+  const timeout = new AbortController()
+  await Promise.race([telling, setTimeout(TELLING_TIME, undefined, { signal: timeout.signal }).catch(() => undefined)])
+  timeout.abort()
+}

@@ -1,0 +1,103 @@
+import type { EventEmitter } from 'node:events'
+import type { Readable } from 'node:stream'
+import type { CID } from 'multiformats/cid'
+import type { StoredBlock } from '../chain/chain-store.js'
+import type { ErrorCode } from '../errors.js'
+import type { Peer } from '../network/peers.js'
+import type { Block, SignedHeader } from '../protocol/block.js'
+import type { NetworkParameters } from '../protocol/network-parameters.js'
+import type { HelloMessage } from '../protocol/peer-messages.js'
+import type { SignedTransaction } from '../protocol/transaction.js'
+
+/** A file as the node knows it. `size` is the cumulative size of its DAG in bytes. */
+export interface NamedFile {
+  readonly cid: CID
+  readonly name: string
+  readonly size: number
+}
+
+/** A record on the main chain. */
+export interface RecordOnChain {
+  readonly transaction: SignedTransaction
+  readonly block: StoredBlock
+  /** Blocks from its own to the tip, both counted. */
+  readonly confirmations: number
+}
+
+/** Where a transaction stands. */
+export type TransactionStatus =
+  | { readonly state: 'pending'; readonly transaction: SignedTransaction }
+  | ({ readonly state: 'confirmed' } & RecordOnChain)
+
+export interface NodeStatus {
+  readonly version: string
+  readonly network: string
+  readonly genesis: CID
+  readonly key: string
+  readonly url: string
+  readonly tip: StoredBlock
+  readonly mempool: { transactions: number; bytes: number }
+  readonly peers: number
+  readonly mining: boolean
+  readonly fileStore: { kind: 'embedded' | 'kubo'; state: 'ok' | 'degraded'; detail?: string }
+}
+
+/** What can be asked of a node: the one face that http/ sees. */
+export interface EmrNode {
+  readonly network: NetworkParameters
+  readonly genesis: CID
+  readonly maxUploadBytes: number
+
+  /** Stores a file of the node's file root, or an upload, durably. */
+  createHash(file: { path: string } | { name: string; source: Readable }, signal: AbortSignal): Promise<NamedFile>
+  /** Signs a record with the node's own key and keeps it for a block. */
+  addRecord(
+    record: { user_id: string; EHR_name: string; file: CID },
+    signal: AbortSignal,
+  ): Promise<{ transaction: SignedTransaction; nextIndex: number }>
+  /** Takes a signed transaction, from a person or a peer. */
+  submitTransaction(bytes: Uint8Array, from?: string): Promise<SignedTransaction>
+  submitBlocks(blocks: readonly Block[], from?: string): Promise<void>
+  /** Mines one block of what is pending. A new tip starts the search again. */
+  mine(signal: AbortSignal): Promise<Block>
+  /** Records by EHR_name or file name, the newest of each user, newest first. */
+  findFiles(query: { name: string; user_id?: string }): Promise<RecordOnChain[]>
+  /** Writes a file into the download folder, fetched from peers where this node lacks it. */
+  getFile(cid: CID, signal: AbortSignal): Promise<{ path: string; size: number }>
+  /** A file of this node's own store as a CAR, or one block of it; both throw `file_unavailable`. */
+  fileAsCar(cid: CID): Promise<AsyncIterable<Uint8Array>>
+  fileBlock(cid: CID): Promise<Uint8Array>
+  /** The contents of a file, fetched from peers where this node lacks it. */
+  readFile(cid: CID, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+
+  tip(): StoredBlock
+  blockAt(height: number): Promise<Block | undefined>
+  block(id: CID): Promise<Block | undefined>
+  storedBlock(id: CID): StoredBlock | undefined
+  isOnMainChain(id: CID): boolean
+  /** Blocks of the main chain from one height to another, both included, as many as one answer takes, unchecked. */
+  blocksAsCar(from: number, to: number): AsyncIterable<Uint8Array>
+  headersAfter(locator: readonly CID[], limit: number): SignedHeader[]
+  transaction(id: CID): Promise<TransactionStatus | undefined>
+  pendingTransactions(): Iterable<SignedTransaction>
+  /** Checks the whole chain again from genesis. */
+  checkChain(signal: AbortSignal): Promise<{ valid: true } | { valid: false; code: ErrorCode; height: number }>
+
+  hello(): HelloMessage
+  greeted(hello: HelloMessage): Promise<HelloMessage>
+  connect(addresses: readonly string[]): Promise<{ refused: { node: string; code: ErrorCode; reason: string }[] }>
+  syncAll(): Promise<void>
+  peers(): Peer[]
+  /** Addresses of the nodes that this one knows, its own included, as `host:port`, sorted. */
+  nodeAddresses(): string[]
+
+  status(): Promise<NodeStatus>
+  readonly events: EventEmitter<NodeEvents>
+}
+
+export interface NodeEvents {
+  /** The main chain changed; once for each change. */
+  tip: [{ tip: StoredBlock; connected: readonly Block[]; disconnected: readonly Block[] }]
+  /** A transaction was accepted and waits for a block. */
+  transaction: [SignedTransaction]
+}

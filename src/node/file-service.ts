@@ -1,0 +1,111 @@
+import type { Readable } from 'node:stream'
+import type { CID } from 'multiformats/cid'
+import { EmrError, isEmrError } from '../errors.js'
+import { matchesCid, normalCid } from '../files/file-block.js'
+import { describeFile } from '../files/file-node.js'
+import type { FileStore } from '../files/file-store.js'
+import type { JsonTable } from '../ledger/json-table.js'
+import type { Network } from '../network/network.js'
+import { download, safeBaseName } from './download.js'
+import type { NamedFile } from './emr-node.js'
+import { openUnderRoot } from './file-root.js'
+
+export interface FileServiceOptions {
+  readonly fileRoot: string
+  readonly downloads: string
+  /** Largest file that is taken from a peer, in bytes. */
+  readonly maxFileBytes: number
+}
+
+export interface FileServiceDependencies {
+  readonly store: FileStore
+  readonly network: Pick<Network, 'fetchFile' | 'fetchBlock'>
+  /** Answers of create_hash: what a file is called, by its CID. */
+  readonly knownFiles: JsonTable
+  /** What the chain calls a file. */
+  nameOnChain(cid: CID): Promise<string | undefined>
+}
+
+/** Files of this node and, where it lacks one, of its peers. */
+export interface FileService {
+  createHash(file: { path: string } | { name: string; source: Readable }, signal: AbortSignal): Promise<NamedFile>
+  /** Name and size for a record of this file: as create_hash answered, else from the file's own root block. */
+  describe(cid: CID, signal: AbortSignal): Promise<{ name: string | undefined; size: number }>
+  getFile(cid: CID, signal: AbortSignal): Promise<{ path: string; size: number }>
+  readFile(cid: CID, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+  fileAsCar(cid: CID): Promise<AsyncIterable<Uint8Array>>
+  fileBlock(cid: CID): Promise<Uint8Array>
+}
+
+export function createFileService(dependencies: FileServiceDependencies, options: FileServiceOptions): FileService {
+  const { store, network, knownFiles, nameOnChain } = dependencies
+  const { fileRoot, downloads, maxFileBytes } = options
+
+  async function add(source: AsyncIterable<Uint8Array>, name: string, signal: AbortSignal): Promise<NamedFile> {
+    const { cid, size } = await store.add(source, { signal })
+    await knownFiles.put(cid.toString(), { name, size })
+    return { cid, name, size }
+  }
+
+  async function addFromRoot(path: string, signal: AbortSignal): Promise<NamedFile> {
+    const { file, name } = await openUnderRoot(fileRoot, path)
+    try {
+      return await add(file.createReadStream({ autoClose: false }), name, signal)
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Makes sure that the store holds the file. */
+  async function hold(cid: CID, signal: AbortSignal): Promise<void> {
+    if (await store.has(cid, { signal })) return
+    const take = (car: AsyncIterable<Uint8Array>) => store.importCar(cid, car, { signal, maxBytes: maxFileBytes })
+    await network.fetchFile(cid, take, signal)
+  }
+
+  return {
+    createHash: (file, signal) =>
+      'path' in file ? addFromRoot(file.path, signal) : add(file.source, safeBaseName(file.name), signal),
+
+    async describe(cid, signal) {
+      const known = knownFiles.get(normalCid(cid).toString())
+      if (isNamedSize(known)) return known
+      try {
+        return { name: undefined, size: (await store.stat(cid, { signal })).size }
+      } catch (error) {
+        if (!isEmrError(error, 'file_unavailable')) throw error
+      }
+      const sizeOf = async (root: Uint8Array): Promise<number> => {
+        if (!(await matchesCid(cid, root))) throw new EmrError('wrong_cid')
+        return describeFile(cid, root).size
+      }
+      return { name: undefined, size: await network.fetchBlock(cid, sizeOf, signal) }
+    },
+
+    async getFile(cid, signal) {
+      await hold(cid, signal)
+      const known = knownFiles.get(normalCid(cid).toString())
+      const name = isNamedSize(known) ? known.name : await nameOnChain(cid)
+      return download(downloads, name ?? cid.toString(), store.read(cid, { signal }))
+    },
+
+    async readFile(cid, signal) {
+      await hold(cid, signal)
+      return store.read(cid, { signal })
+    },
+
+    async fileAsCar(cid) {
+      if (!(await store.has(cid))) throw new EmrError('file_unavailable')
+      return store.exportCar(cid)
+    },
+    fileBlock: (cid) => store.getBlock(cid),
+  }
+}
+
+const isNamedSize = (value: unknown): value is { name: string; size: number } =>
+  typeof value === 'object' &&
+  value !== null &&
+  'name' in value &&
+  typeof value.name === 'string' &&
+  'size' in value &&
+  typeof value.size === 'number'

@@ -1,0 +1,125 @@
+import type { CID } from 'multiformats/cid'
+import type { ChainStore } from '../chain/chain-store.js'
+import type { Signer } from '../crypto/ed25519.js'
+import { EmrError, isEmrError } from '../errors.js'
+import type { Ledger } from '../ledger/ledger.js'
+import type { Match } from '../ledger/lookup-table.js'
+import type { Mempool } from '../mempool/mempool.js'
+import type { NetworkParameters } from '../protocol/network-parameters.js'
+import {
+  decodeTransaction,
+  isLabelText,
+  MAX_LABEL_BYTES,
+  type SignedTransaction,
+  signRecord,
+} from '../protocol/transaction.js'
+import { fileKey, nameKey, userNameKey } from './block-facts.js'
+import type { RecordOnChain, TransactionStatus } from './emr-node.js'
+import type { FileService } from './file-service.js'
+
+/** How many records of one name are looked through for the newest of each user. */
+export const MAX_MATCHES = 256
+
+export interface RecordServiceDependencies {
+  readonly network: NetworkParameters
+  readonly genesis: CID
+  readonly signer: Signer
+  readonly ledger: Pick<Ledger, 'newest' | 'confirmation' | 'readSection' | 'tip'>
+  readonly store: Pick<ChainStore, 'stored' | 'idAt'>
+  readonly mempool: Mempool
+  readonly files: Pick<FileService, 'describe'>
+  now(): number
+  /** A transaction was accepted; `from` names the peer that it came from. Resolves when the others know it. */
+  onAccepted(transaction: SignedTransaction, from?: string): Promise<void>
+}
+
+export interface Submitted {
+  readonly transaction: SignedTransaction
+  readonly told: Promise<void>
+}
+
+/** Records: into the mempool, and back from the chain. */
+export interface RecordService {
+  /** Takes a transaction into the mempool. `told` resolves when the peers know of it. */
+  submit(bytes: Uint8Array, from?: string): Promise<Submitted>
+  add(
+    record: { user_id: string; EHR_name: string; file: CID },
+    signal: AbortSignal,
+  ): Promise<Submitted & { nextIndex: number }>
+  find(query: { name: string; user_id?: string }): Promise<RecordOnChain[]>
+  status(id: CID): Promise<TransactionStatus | undefined>
+  /** The file name that the newest record of a file gives it. */
+  nameOf(file: CID): Promise<string | undefined>
+}
+
+export function createRecordService(dependencies: RecordServiceDependencies): RecordService {
+  const { network, genesis, signer, ledger, store, mempool, files, now, onAccepted } = dependencies
+
+  async function submit(bytes: Uint8Array, from?: string): Promise<Submitted> {
+    const transaction = await mempool.add(bytes)
+    return { transaction, told: onAccepted(transaction, from) }
+  }
+
+  async function onChain(
+    match: Pick<Match, 'id' | 'offset' | 'length' | 'height'>,
+  ): Promise<RecordOnChain | undefined> {
+    const blockId = store.idAt(match.height)
+    const block = blockId && store.stored(blockId)
+    if (!block) return undefined
+    const transaction = decodeTransaction(await ledger.readSection(match.id, match))
+    return { transaction, block, confirmations: ledger.tip().height - match.height + 1 }
+  }
+
+  return {
+    submit,
+
+    async add({ user_id, EHR_name, file }, signal) {
+      if (!network.clearLabels) throw new EmrError('clear_label_forbidden')
+      // Encoding would put another character in the place of half a one, and so record what nobody said.
+      if (!isLabelText(user_id) || !isLabelText(EHR_name)) {
+        throw new EmrError('transaction_malformed', `Label texts have 1 to ${MAX_LABEL_BYTES} bytes.`)
+      }
+      const { name, size } = await files.describe(file, signal)
+      const label = { user_id, EHR_name, file_name: name ?? EHR_name, size }
+      for (let at = now(); ; at++) {
+        const signed = signRecord({ chain: genesis, at, body: { file: file.bytes, label } }, signer)
+        try {
+          return { ...(await submit(signed.bytes)), nextIndex: ledger.tip().height + 2 }
+        } catch (error) {
+          // Two equal requests within a millisecond are two records, as in the prototype.
+          if (!isEmrError(error, 'transaction_known')) throw error
+        }
+      }
+    },
+
+    async find({ name, user_id }) {
+      if (user_id !== undefined) {
+        const [newest] = ledger.newest(userNameKey(user_id, name), { limit: 1 })
+        return newest ? [await onChain(newest)].flatMap((record) => record ?? []) : []
+      }
+      const users = new Set<string>()
+      const found: RecordOnChain[] = []
+      for (const match of ledger.newest(nameKey(name), { limit: MAX_MATCHES })) {
+        const record = await onChain(match)
+        const user = record?.transaction.body.label?.user_id
+        if (!record || user === undefined || users.has(user)) continue
+        users.add(user)
+        found.push(record)
+      }
+      return found
+    },
+
+    async status(id) {
+      const pending = mempool.get(id)
+      if (pending) return { state: 'pending', transaction: pending }
+      const place = ledger.confirmation(id)
+      const record = place && (await onChain({ ...place, id }))
+      return record && { state: 'confirmed', ...record }
+    },
+
+    async nameOf(file) {
+      const [newest] = ledger.newest(fileKey(file.bytes), { limit: 1 })
+      return newest && (await onChain(newest))?.transaction.body.label?.file_name
+    },
+  }
+}

@@ -1,0 +1,22 @@
+import { isValidPublicKey } from '../crypto/ed25519.js'
+import { verifyNative } from '../crypto/ed25519-node.js'
+import type { SignatureRules } from '../protocol/transaction.js'
+
+/** How many keys are remembered as good. Judging one costs as much as ten signatures. */
+const MAX_KEYS = 10_000
+
+/** The signature rules of the protocol, fast on this platform. */
+export function createSignatureRules(): SignatureRules {
+  const good = new Set<string>()
+  return {
+    verify: verifyNative,
+    isValidKey(publicKey) {
+      const name = Buffer.from(publicKey).toString('base64')
+      if (good.has(name)) return true
+      if (!isValidPublicKey(publicKey)) return false
+      if (good.size >= MAX_KEYS) good.clear()
+      good.add(name)
+      return true
+    },
+  }
+}
