@@ -135,7 +135,11 @@ export const openLedger = async (folder: string, options: LedgerOptions): Promis
     const first = index.blockAt(0)
     const genesisId = genesis.at(-1)?.cid
     if (!first || !genesisId || !equalCids(first.id, genesisId)) throw new EmrError('data_folder_other_network')
-    if (isNew) recovery.stateLost = false
+    if (isNew) {
+      // What a new folder lacks was not lost.
+      recovery.stateLost = false
+      recovery.indexRebuilt = null
+    }
     const { finish, ...writer } = createChainWriter({ folder, file, index, state, reader: rules })
     return {
       recovery,
