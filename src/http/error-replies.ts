@@ -68,5 +68,7 @@ function sendProblem(reply: FastifyReply, request: FastifyRequest, error: EmrErr
   const detail = status === 500 ? '' : error.message.slice(title.length).trim()
   reply.code(status).type('application/problem+json')
   if (status === 503) reply.header('retry-after', '5')
+  // The rest of an upload is not read any more, so the connection is of no further use.
+  if (request.headers['content-type']?.startsWith('multipart/')) reply.header('connection', 'close')
   reply.send({ type: 'about:blank', title, status, code: error.code, ...(detail ? { detail } : {}) })
 }

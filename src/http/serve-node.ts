@@ -63,7 +63,10 @@ export async function serveNode(
 async function end(server: TypedServer, stop: () => Promise<void>): Promise<void> {
   const ended = server.close()
   await stop()
+  // A connection whose answer ends only now would be kept for a next request.
+  const sweep = setInterval(() => server.server.closeIdleConnections(), 20)
   const patience = setTimeout(() => server.server.closeAllConnections(), CLOSING_TIME)
   await ended
+  clearInterval(sweep)
   clearTimeout(patience)
 }

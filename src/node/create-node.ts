@@ -194,8 +194,10 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   })
 
   async function submitBlocks(blocks: readonly Block[], from?: string): Promise<void> {
-    for (const block of blocks) {
+    for (const [at, block] of blocks.entries()) {
       try {
+        // A branch may be better as a whole than its first blocks are: its headers say so.
+        if (at === 0 && blocks.length > 1) await chain.addHeaders(blocks)
         if ((await chain.addBlock(block)) === 'connected') void peers.announceBlock(block, from)
       } catch (error) {
         // What the block stands on is to be had from whom it came.

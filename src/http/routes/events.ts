@@ -1,6 +1,6 @@
 import { on } from 'node:events'
 import { Readable } from 'node:stream'
-import type { EmrNode } from '../../node/emr-node.js'
+import type { EmrNode, NodeEvents } from '../../node/emr-node.js'
 import { paperBlock } from '../paper-json.js'
 import { Bytes, problems, signalOf, type TypedServer } from '../route.js'
 
@@ -35,10 +35,10 @@ async function* eventsOf(node: EmrNode, signal: AbortSignal): AsyncGenerator<str
   try {
     const changes = on(node.events, 'tip', { signal })
     yield ': listening\n\n'
-    for await (const [change] of changes as AsyncIterable<[{ connected: []; disconnected: [] }]>) {
+    for await (const [change] of changes as AsyncIterable<NodeEvents['tip']>) {
       const connected = change.connected.map(paperBlock)
       const disconnected = change.disconnected.map(paperBlock).map(({ hash }) => hash)
-      yield `event: tip\ndata: ${JSON.stringify({ connected, disconnected, length: node.tip().header.height + 1 })}\n\n`
+      yield `event: tip\ndata: ${JSON.stringify({ connected, disconnected, length: change.tip.header.height + 1 })}\n\n`
     }
   } catch (error) {
     if (!signal.aborted) throw error

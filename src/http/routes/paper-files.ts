@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { MultipartFile } from '@fastify/multipart'
+import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { EmrError } from '../../errors.js'
 import type { EmrNode, NamedFile } from '../../node/emr-node.js'
@@ -35,7 +36,7 @@ export function paperFileRoutes(server: TypedServer, node: EmrNode): void {
       const signal = signalOf(reply)
       let stored: NamedFile
       if (request.isMultipart()) {
-        const part = await request.file()
+        const part = await firstFile(request)
         if (part?.fieldname !== 'file') throw new EmrError('bad_request', 'The upload has no part "file".')
         stored = await node.createHash({ name: part.filename, source: Readable.from(wholeUpload(part.file)) }, signal)
       } else if (request.body) {
@@ -104,9 +105,23 @@ export function paperFileRoutes(server: TypedServer, node: EmrNode): void {
   )
 }
 
+/** The first file of a form. @throws EmrError `bad_request` where the form is broken before it */
+async function firstFile(request: FastifyRequest): Promise<MultipartFile | undefined> {
+  try {
+    return await request.file()
+  } catch (cause) {
+    if (cause instanceof Error && 'statusCode' in cause) throw cause
+    throw new EmrError('bad_request', 'The form is not well-formed.', {}, { cause })
+  }
+}
+
 /** The bytes of an upload. One that is over the limit is cut there, and must not pass for a shorter file. */
 async function* wholeUpload(file: MultipartFile['file']): AsyncGenerator<Uint8Array> {
-  yield* file
+  try {
+    yield* file
+  } catch (cause) {
+    throw new EmrError('bad_request', 'The form ends early.', {}, { cause })
+  }
   if (file.truncated) throw new EmrError('body_too_large')
 }
 
