@@ -1,0 +1,82 @@
+import { basename } from 'node:path'
+import type { Command } from 'commander'
+import { addExamples } from '../examples.js'
+import { globalsOf } from '../globals.js'
+import { print } from '../output.js'
+import { bytesText } from '../text.js'
+
+interface AddFlags {
+  readonly name: string
+  readonly user?: string
+  readonly mine?: true
+}
+
+/** `emrchain add`: encrypts a file, stores it, records it. */
+export function registerAdd(program: Command): void {
+  const command = program
+    .command('add')
+    .description('encrypt a file, store it, and record it on the chain')
+    .argument('<file>', 'file to add; it is only read')
+    .requiredOption('--name <name>', 'name of the record')
+    .option('--user <id>', 'whose record it is, where the network shows it; default: the public key of the wallet')
+    .option('--mine', 'mine a block at once, so that the record is on the chain')
+    .action(async (path: string, flags: AddFlags, self: Command) => {
+      const added = await add(path, flags, self)
+      await print(globalsOf(self), { document: added, text: textOf(added) })
+    })
+  addExamples(command, [
+    ['add MRI.pdf --name MRI', 'record a file; a miner puts it on the chain'],
+    ['add MRI.pdf --name MRI --user xxxxx --mine', 'as in the paper, on the chain when it returns'],
+  ])
+}
+
+async function add(path: string, { name, user, mine }: AddFlags, command: Command) {
+  const { node, wallet: walletPath } = globalsOf(command)
+  const { interruption } = await import('../network/interruption.js')
+  const { openRegularFile } = await import('../regular-file.js')
+  const { openWalletFileToChange } = await import('../wallet-file.js')
+  const { openClient } = await import('../open-client.js')
+  const { showProgress } = await import('../progress.js')
+  const { addRecord, ENCRYPTED_SUFFIX } = await import('../../client/add-record.js')
+  const { encryptedSize } = await import('../../crypto/file-cipher.js')
+  const { nodeAead } = await import('../../crypto/aead-node.js')
+
+  const signal = interruption()
+  const file = await openRegularFile(path)
+  try {
+    const client = openClient(node)
+    const { wallet, keep } = await openWalletFileToChange(walletPath, signal)
+    const fileName = basename(path)
+    const progress = await showProgress(fileName, encryptedSize(file.size))
+    const added = await addRecord(
+      { source: file.bytes, fileName, name, userId: user },
+      { client, wallet, aead: nodeAead, now: Date.now, keep, onProgress: progress.onProgress, signal },
+    ).finally(progress.stop)
+
+    const transaction = added.transaction.id.toString()
+    if (mine) await client.mine({ signal })
+    // Asked of the node: somebody else may have mined it a moment before, or a full block have left it out.
+    const { block } = await client.transaction(transaction, { signal })
+    return {
+      name,
+      file: fileName,
+      size: added.fileKey.size,
+      cid: added.fileKey.cid,
+      stored: { Hash: added.fileKey.cid, Name: fileName + ENCRYPTED_SUFFIX, Size: String(added.dagSize) },
+      transaction,
+      block: block ?? null,
+      labelled: added.labelled,
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+type Added = Awaited<ReturnType<typeof add>>
+
+function textOf({ name, file, size, cid, block }: Added): string {
+  const where = block
+    ? `It is on the chain, in block ${block.index}.`
+    : 'It waits for a block; "emrchain mine" makes one.'
+  return `${file} (${bytesText(size)}) is stored, encrypted, as ${cid}.\nIts record is "${name}". ${where}`
+}

@@ -1,0 +1,66 @@
+import { Command } from 'commander'
+import { VERSION } from '../node/version.js'
+import { registerAdd } from './commands/add.js'
+import { registerChain } from './commands/chain.js'
+import { registerConnect } from './commands/connect.js'
+import { registerDecrypt } from './commands/decrypt.js'
+import { registerEncrypt } from './commands/encrypt.js'
+import { registerGet } from './commands/get.js'
+import { registerKey } from './commands/key.js'
+import { registerList } from './commands/list.js'
+import { registerMine } from './commands/mine.js'
+import { registerPeers } from './commands/peers.js'
+import { registerPrototype } from './commands/prototype.js'
+import { registerStart } from './commands/start.js'
+import { registerStatus } from './commands/status.js'
+import { registerVerify } from './commands/verify.js'
+import { registerWallet } from './commands/wallet.js'
+import { registerDemo } from './demo/register-demo.js'
+import { exitCodes } from './exit-codes.js'
+import { addGlobalOptions } from './globals.js'
+import { registerNetwork } from './network/register-network.js'
+
+/**
+ * The command line with all its commands. Nothing heavy is loaded before a command runs.
+ *
+ * @param words what was typed, to see which options are needed
+ */
+export async function createProgram(words: readonly string[]): Promise<Command> {
+  const program = new Command('emrchain')
+    .description('Medical records: encrypted files in IPFS, signed records on a proof-of-work chain.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+  addGlobalOptions(program)
+
+  program.commandsGroup('Records:')
+  for (const register of [registerAdd, registerList, registerGet]) register(program)
+  program.commandsGroup('Wallet and keys:')
+  for (const register of [registerWallet, registerKey, registerEncrypt, registerDecrypt]) register(program)
+  program.commandsGroup('Nodes:')
+  await registerStart(program, words)
+  for (const register of [registerNetwork, registerDemo, registerConnect, registerPeers]) register(program)
+  program.commandsGroup('Chain:')
+  for (const register of [registerStatus, registerMine, registerChain, registerVerify, registerPrototype]) {
+    register(program)
+  }
+  return program
+    .commandsGroup('Help:')
+    .helpCommand('help [command]', 'show help for a command')
+    .addHelpText('after', () => `\n${firstSteps}\n\n${exitCodeTable()}\n`)
+}
+
+const firstSteps = `First steps:
+  $ emrchain start                      a node, in a terminal of its own
+  $ emrchain wallet init                a wallet, once
+  $ emrchain add MRI.pdf --name MRI --mine
+  $ emrchain get MRI -o copy.pdf
+
+The passphrase of the wallet comes from EMRCHAIN_PASSPHRASE or is asked for.`
+
+function exitCodeTable(): string {
+  const lines = Object.values(exitCodes).map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`)
+  return `Exit codes:\n${lines.join('\n')}`
+}

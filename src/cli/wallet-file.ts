@@ -1,0 +1,94 @@
+import { readFile, realpath } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { type PreparedSeal, prepareSeal } from '../client/prepare-seal.js'
+import { addFileKey, type FileKey, newWallet, openWallet, sealWallet, type Wallet } from '../client/wallet.js'
+import { EmrError, isEmrError } from '../errors.js'
+import { askPassphrase } from './ask-passphrase.js'
+import { collectGarbage } from './collect-garbage.js'
+import { withLock } from './lock-file.js'
+import { assertFree, makePrivateFolder, writeOutput } from './write-output.js'
+
+/** The wallet of this person, opened; it can be changed on disk without being asked for the passphrase again. */
+export interface WalletFile {
+  readonly wallet: Wallet
+  /** Puts a key into the file, beside whatever other processes put there meanwhile. */
+  keep(fileKey: FileKey): Promise<void>
+}
+
+/**
+ * Makes a wallet with a fresh identity.
+ *
+ * @throws EmrError `wallet_exists`, `passphrase_missing`, `disk_full`, `disk_failed`
+ */
+export async function createWalletFile(path: string, signal: AbortSignal): Promise<Wallet> {
+  await notThere(assertFree(path), path)
+  const passphrase = await askPassphrase(path, { isNew: true, signal })
+  const wallet = newWallet()
+  const sealed = await sealWallet(wallet, passphrase)
+  await makePrivateFolder(dirname(path))
+  await notThere(writeOutput(path, sealed), path)
+  return wallet
+}
+
+/** @throws EmrError `wallet_missing`, `wallet_malformed`, `passphrase_missing`, `passphrase_wrong` */
+export async function openWalletFile(path: string, signal: AbortSignal): Promise<{ wallet: Wallet }> {
+  const { wallet } = await open(path, signal)
+  return { wallet }
+}
+
+/**
+ * Opens a wallet that a key will be put into.
+ *
+ * @throws EmrError `wallet_missing`, `wallet_malformed`, `passphrase_missing`, `passphrase_wrong`
+ */
+export async function openWalletFileToChange(path: string, signal: AbortSignal): Promise<WalletFile> {
+  const { passphrase, ...opened } = await open(path, signal)
+  let known = opened
+  let prepared: PreparedSeal | undefined = await prepareSeal(passphrase)
+  collectGarbage()
+  return {
+    wallet: opened.wallet,
+    async keep(fileKey) {
+      // A link stays a link, and what it leads to is changed.
+      const place = await realpath(path)
+      await withLock(place, signal, async () => {
+        const now = await readSealed(place)
+        // Opening takes about a second, and is needed only where somebody else changed the file.
+        const current = now.equals(known.sealed) ? known.wallet : await openWallet(now, passphrase)
+        const grown = addFileKey(current, fileKey)
+        const seal = prepared ?? (await prepareSeal(passphrase))
+        prepared = undefined
+        const resealed = Buffer.from(await seal(grown))
+        await writeOutput(place, resealed, { force: true })
+        known = { sealed: resealed, wallet: grown }
+      })
+    },
+  }
+}
+
+async function open(path: string, signal: AbortSignal) {
+  const sealed = await readSealed(path)
+  const passphrase = await askPassphrase(path, { signal })
+  const wallet = await openWallet(sealed, passphrase)
+  collectGarbage()
+  return { sealed, wallet, passphrase }
+}
+
+async function readSealed(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+    if (missing) throw new EmrError('wallet_missing', path, {}, { cause })
+    throw new EmrError('disk_failed', `${path} cannot be read.`, {}, { cause })
+  }
+}
+
+async function notThere(work: Promise<unknown>, path: string): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    if (isEmrError(error, 'output_exists')) throw new EmrError('wallet_exists', path)
+    throw error
+  }
+}

@@ -1,0 +1,126 @@
+import { type Static, Type } from 'typebox'
+
+/**
+ * What a client reads of the answers of a node (`/openapi.json` describes them in full). Fields that are not named
+ * here may be there as well: a newer node says more.
+ */
+
+const Whole = Type.Integer({ minimum: 0 })
+
+const Tip = Type.Object({ id: Type.String(), height: Whole, work: Type.String() })
+
+const TransactionEntry = Type.Object({
+  EHR_name: Type.Union([Type.String(), Type.Null()]),
+  file_name: Type.Union([Type.String(), Type.Null()]),
+  id: Type.String(),
+  ipfs_hash: Type.String(),
+  signer: Type.String(),
+  size: Type.Union([Type.String(), Type.Null()]),
+  user_id: Type.Union([Type.String(), Type.Null()]),
+})
+/** A record on the chain; its names are null where it carries no clear label. */
+export type TransactionEntry = Static<typeof TransactionEntry>
+
+const ChainBlock = Type.Object({
+  hash: Type.String(),
+  index: Type.Integer({ minimum: 1 }),
+  miner: Type.String(),
+  nonce: Whole,
+  previous_hash: Type.String(),
+  timestamp: Type.String(),
+  transactions: Type.Array(TransactionEntry),
+})
+/** A block as the paper's calls show it: index 1 is genesis, the time is UTC. */
+export type ChainBlock = Static<typeof ChainBlock>
+
+export const StatusAnswer = Type.Object({
+  version: Type.String(),
+  network: Type.String(),
+  genesis: Type.String(),
+  key: Type.String(),
+  url: Type.String(),
+  clearLabels: Type.Boolean(),
+  tip: Type.Object({ ...Tip.properties, index: Type.Integer({ minimum: 1 }), time: Whole }),
+  mempool: Type.Object({ transactions: Whole, bytes: Whole }),
+  peers: Whole,
+  mining: Type.Boolean(),
+  fileStore: Type.Object({ kind: Type.String(), state: Type.String(), detail: Type.Optional(Type.String()) }),
+})
+export type StatusAnswer = Static<typeof StatusAnswer>
+
+export const ChainAnswer = Type.Object({ chain: Type.Array(ChainBlock), length: Type.Integer({ minimum: 1 }) })
+export type ChainAnswer = Static<typeof ChainAnswer>
+
+const FileInfo = Type.Object({
+  Hash: Type.String(),
+  Name: Type.String(),
+  Size: Type.String({ pattern: '^\\d{1,16}$' }),
+})
+
+export const UploadAnswer = Type.Object({ 'IPFS Hash': FileInfo })
+
+const BlockPlace = Type.Object({ index: Type.Integer({ minimum: 1 }), hash: Type.String(), timestamp: Type.String() })
+/** The block that holds a record. */
+export type BlockPlace = Static<typeof BlockPlace>
+
+const RecordMatch = Type.Object({
+  'File info': FileInfo,
+  EHR_name: Type.String(),
+  user_id: Type.String(),
+  block: BlockPlace,
+  confirmations: Type.Integer({ minimum: 1 }),
+  transaction: Type.String(),
+})
+/** A record that was found by its name. */
+export type RecordMatch = Static<typeof RecordMatch>
+
+export const FindAnswer = Type.Object({
+  ...RecordMatch.properties,
+  matches: Type.Optional(Type.Array(RecordMatch)),
+})
+/** The newest match and, where no user was named, the newest of each user. */
+export type FindAnswer = Static<typeof FindAnswer>
+
+export const SubmitAnswer = Type.Object({ id: Type.String(), state: Type.Literal('pending') })
+
+export const PendingAnswer = Type.Object({ pending: Type.Array(Type.String()) })
+
+export const TransactionAnswer = Type.Object({
+  state: Type.Union([Type.Literal('pending'), Type.Literal('confirmed')]),
+  transaction: TransactionEntry,
+  at: Whole,
+  block: Type.Optional(BlockPlace),
+  confirmations: Type.Optional(Type.Integer({ minimum: 1 })),
+})
+/** Where a transaction stands; only a confirmed one has a block. */
+export type TransactionAnswer = Static<typeof TransactionAnswer>
+
+export const MineAnswer = Type.Object({ message: Type.String(), ...ChainBlock.properties })
+
+const PeerEntry = Type.Object({
+  address: Type.String(),
+  key: Type.Optional(Type.String()),
+  tip: Type.Optional(Tip),
+  seenAt: Type.Optional(Whole),
+  failure: Type.Optional(Type.String()),
+})
+/** A node that the asked node knows; `failure` is the code of what went wrong in the last call. */
+export type PeerEntry = Static<typeof PeerEntry>
+
+export const PeersAnswer = Type.Object({ peers: Type.Array(PeerEntry) })
+
+export const ConnectAnswer = Type.Object({
+  total_nodes: Type.Array(Type.String()),
+  refused: Type.Array(Type.Object({ node: Type.String(), code: Type.String(), reason: Type.String() })),
+})
+export type ConnectAnswer = Static<typeof ConnectAnswer>
+
+export const TipEvent = Type.Object({
+  connected: Type.Array(ChainBlock),
+  disconnected: Type.Array(Type.String()),
+  length: Type.Integer({ minimum: 1 }),
+})
+/** A change of the main chain: blocks that came to it, hashes of those that left it, its new length. */
+export type TipEvent = Static<typeof TipEvent>
+
+export const ProblemAnswer = Type.Object({ code: Type.String(), detail: Type.Optional(Type.String()) })

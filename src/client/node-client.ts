@@ -1,0 +1,177 @@
+import { Check } from 'typebox/value'
+import { EmrError } from '../errors.js'
+import { toStream } from './byte-streams.js'
+import { multipartFile } from './multipart-file.js'
+import {
+  ChainAnswer,
+  type ChainBlock,
+  ConnectAnswer,
+  FindAnswer,
+  MineAnswer,
+  type PeerEntry,
+  PeersAnswer,
+  PendingAnswer,
+  StatusAnswer,
+  SubmitAnswer,
+  TipEvent,
+  TransactionAnswer,
+  UploadAnswer,
+} from './node-answers.js'
+import { createNodeRequester, type Fetch } from './node-request.js'
+import { readEvents } from './server-sent-events.js'
+
+/** A file as the node stored it. `size` is the cumulative size of its DAG in bytes, `sent` the bytes of the file. */
+export interface UploadedFile {
+  readonly cid: string
+  readonly name: string
+  readonly size: number
+  readonly sent: number
+}
+
+interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface TransferOptions extends CallOptions {
+  /** Called with the bytes that have gone over so far. */
+  readonly onProgress?: ((bytes: number) => void) | undefined
+}
+
+/**
+ * A node, seen from outside. Each call throws the EmrError that the node answered with, or `node_unreachable`,
+ * `node_broke_off`, `node_unexpected`, `cancelled`.
+ */
+export interface NodeClient {
+  status(options?: CallOptions): Promise<StatusAnswer>
+  /** The newest blocks, oldest of them first, and the length of the whole chain. */
+  newestBlocks(limit: number, options?: CallOptions): Promise<ChainAnswer>
+  /** Blocks by index, 1 being genesis, both ends counted and both cut to what there is; fetched in pages. */
+  blocks(range: { from: number; to: number }, options?: CallOptions): AsyncGenerator<ChainBlock, void, undefined>
+  /** @throws EmrError `file_unknown` if no record on the chain has this name */
+  findFile(query: { name: string; user_id?: string }, options?: CallOptions): Promise<FindAnswer>
+  /** Stores a file of any size, in constant memory; what `source` throws is thrown on. */
+  uploadFile(source: AsyncIterable<Uint8Array>, name: string, options?: TransferOptions): Promise<UploadedFile>
+  /** The bytes of a file, in constant memory. */
+  downloadFile(cid: string, options?: TransferOptions): AsyncGenerator<Uint8Array, void, undefined>
+  /** The id of the transaction, once it is on the node's disk. */
+  submitTransaction(bytes: Uint8Array, options?: CallOptions): Promise<string>
+  transaction(id: string, options?: CallOptions): Promise<TransactionAnswer>
+  /** Ids of the transactions that wait for a block, oldest first. */
+  pendingTransactions(options?: CallOptions): Promise<string[]>
+  /** Mines one block. Takes as long as it takes; `signal` ends the search. */
+  mine(options?: CallOptions): Promise<ChainBlock>
+  peers(options?: CallOptions): Promise<PeerEntry[]>
+  connect(nodes: readonly string[], options?: CallOptions): Promise<ConnectAnswer>
+  /** Changes of the main chain as they come, until the node closes. `onListening` is called when none can be missed. */
+  events(options?: CallOptions & { onListening?: () => void }): AsyncGenerator<TipEvent, void, undefined>
+}
+
+export interface NodeClientOptions {
+  /** The platform's by default. Its time limits hold for `mine` and `events`, which may be silent for long. */
+  readonly fetch?: Fetch
+}
+
+/** Blocks fetched in one go. */
+const PAGE = 256
+
+/** @throws EmrError `peer_bad_address` if `url` is not one of http or https */
+export function createNodeClient(url: string, { fetch = globalThis.fetch }: NodeClientOptions = {}): NodeClient {
+  const node = createNodeRequester(url, fetch)
+  const post = (body: object, { signal }: CallOptions) =>
+    ({ method: 'POST', type: 'application/json', body: JSON.stringify(body), signal }) as const
+
+  return {
+    status: (options = {}) => node.json('/status', StatusAnswer, options),
+
+    newestBlocks: (limit, options = {}) => node.json(`/get_chain?limit=${limit}`, ChainAnswer, options),
+
+    async *blocks({ from, to }, options = {}) {
+      for (let index = Math.max(1, from); index <= to; index += PAGE) {
+        const last = Math.min(to, index + PAGE - 1)
+        const { chain, length } = await node.json(`/get_chain?from=${index}&to=${last}`, ChainAnswer, options)
+        yield* chain
+        if (last >= length) return
+      }
+    },
+
+    findFile: (query, options = {}) => node.json('/get_file_hash', FindAnswer, post(query, options)),
+
+    async uploadFile(source, name, { onProgress, signal } = {}) {
+      let sent = 0
+      let sourceError: { readonly error: unknown } | undefined
+      async function* watched(): AsyncGenerator<Uint8Array, void, undefined> {
+        try {
+          for await (const piece of source) {
+            yield piece
+            sent += piece.length
+            onProgress?.(sent)
+          }
+        } catch (error) {
+          sourceError = { error }
+          throw error
+        }
+      }
+      const { contentType, body } = multipartFile(watched(), name)
+      const request = { method: 'POST', type: contentType, body: toStream(body), signal } as const
+      try {
+        const { 'IPFS Hash': file } = await node.json('/create_hash', UploadAnswer, request)
+        return { cid: file.Hash, name: file.Name, size: Number(file.Size), sent }
+      } catch (error) {
+        // Of a source that fails, fetch tells no more than that it failed.
+        throw sourceError ? sourceError.error : error
+      }
+    },
+
+    async *downloadFile(cid, { onProgress, signal } = {}) {
+      let received = 0
+      for await (const piece of await node.bytes(`/files/${encodeURIComponent(cid)}`, { signal })) {
+        received += piece.length
+        onProgress?.(received)
+        yield piece
+      }
+    },
+
+    async submitTransaction(bytes, { signal } = {}) {
+      const request = { method: 'POST', type: 'application/vnd.ipld.dag-cbor', body: bytes, signal } as const
+      return (await node.json('/transactions', SubmitAnswer, request)).id
+    },
+    transaction: (id, options = {}) => node.json(`/transactions/${encodeURIComponent(id)}`, TransactionAnswer, options),
+    pendingTransactions: async (options = {}) => (await node.json('/transactions', PendingAnswer, options)).pending,
+
+    async mine({ signal } = {}) {
+      const { message: _, ...block } = await node.json('/mine_block', MineAnswer, { method: 'POST', signal })
+      return block
+    },
+
+    peers: async (options = {}) => (await node.json('/peers', PeersAnswer, options)).peers,
+    connect: (nodes, options = {}) => node.json('/connect_node', ConnectAnswer, post({ nodes }, options)),
+
+    async *events({ signal, onListening } = {}) {
+      const bytes = await node.bytes('/events', { signal })
+      for await (const { event, data } of readEvents(announcing(bytes, onListening))) {
+        if (event === 'tip') yield tipEvent(data)
+      }
+    },
+  }
+}
+
+/** The node speaks as soon as it listens, before anything has happened. */
+async function* announcing(bytes: AsyncIterable<Uint8Array>, onListening?: () => void): AsyncGenerator<Uint8Array> {
+  let first = true
+  for await (const piece of bytes) {
+    if (first) onListening?.()
+    first = false
+    yield piece
+  }
+}
+
+function tipEvent(data: string): TipEvent {
+  let value: unknown
+  try {
+    value = JSON.parse(data)
+  } catch {
+    // Falls through to the check.
+  }
+  if (!Check(TipEvent, value)) throw new EmrError('node_unexpected', 'It sent an event of another form.')
+  return value
+}

@@ -1,0 +1,159 @@
+import type { Static, TSchema } from 'typebox'
+import { Check } from 'typebox/value'
+import { EmrError, type ErrorCode, errors, isEmrError } from '../errors.js'
+import { type ByteStream, fromStream } from './byte-streams.js'
+import { ProblemAnswer } from './node-answers.js'
+
+/** What is asked of `fetch`: that of browsers, of Node and of undici fit. */
+export type Fetch = (url: string, request: FetchRequest) => Promise<FetchAnswer>
+
+export interface FetchRequest {
+  method: string
+  headers: Record<string, string>
+  signal: AbortSignal | null
+  body?: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
+  duplex?: 'half'
+  redirect: 'error'
+  window: null
+}
+
+export interface FetchAnswer {
+  readonly status: number
+  readonly ok: boolean
+  readonly body: ByteStream | null
+  json(): Promise<unknown>
+}
+
+export interface NodeRequest {
+  readonly method?: 'GET' | 'POST'
+  readonly type?: string
+  readonly body?: string | Uint8Array | ReadableStream<Uint8Array>
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Asks one node. */
+export interface NodeRequester {
+  /** An answer in JSON, of this form. */
+  json<Schema extends TSchema>(path: string, schema: Schema, request?: NodeRequest): Promise<Static<Schema>>
+  /** An answer in bytes, as they come. */
+  bytes(path: string, request?: NodeRequest): Promise<AsyncGenerator<Uint8Array, void, undefined>>
+}
+
+/**
+ * Requests to the node at `url`. What the node refuses is thrown under the code that it gives; beside these:
+ * `node_unreachable` when nothing answers, `node_broke_off` when it stops in the middle, `node_unexpected` when
+ * something else than a node answers, `cancelled` when `signal` says so.
+ *
+ * @throws EmrError `peer_bad_address` if `url` is not one of http or https
+ */
+export function createNodeRequester(url: string, fetch: Fetch): NodeRequester {
+  const base = baseOf(url)
+
+  async function send(path: string, { method = 'GET', type, body, signal }: NodeRequest): Promise<FetchAnswer> {
+    let answer: FetchAnswer
+    try {
+      answer = await fetch(new URL(`.${path}`, base).href, {
+        method,
+        headers: type === undefined ? {} : { 'content-type': type },
+        signal: signal ?? null,
+        // Without these two fetch keeps a copy of a body that is a stream, for a redirect that might come.
+        redirect: 'error',
+        window: null,
+        ...(body === undefined ? {} : { body: body instanceof Uint8Array ? Uint8Array.from(body) : body }),
+        ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
+      })
+    } catch (error) {
+      throw transportError(error, base, signal)
+    }
+    if (!answer.ok) throw await problemOf(answer, signal)
+    return answer
+  }
+
+  return {
+    async json(path, schema, request = {}) {
+      const answer = await send(path, request)
+      let value: unknown
+      try {
+        value = await answer.json()
+      } catch (error) {
+        if (error instanceof SyntaxError) throw new EmrError('node_unexpected', 'It sent no JSON.')
+        throw transportError(error, base, request.signal, 'node_broke_off')
+      }
+      if (!Check(schema, value)) throw new EmrError('node_unexpected', `${path.split('?')[0]} has another form.`)
+      return value
+    },
+
+    async bytes(path, request = {}) {
+      const { body } = await send(path, request)
+      return readAnswer(body, base, request.signal)
+    },
+  }
+}
+
+async function* readAnswer(
+  body: ByteStream | null,
+  base: URL,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (!body) return
+  const pieces = fromStream(body)
+  try {
+    for (;;) {
+      let next: IteratorResult<Uint8Array, void>
+      try {
+        next = await pieces.next()
+      } catch (error) {
+        throw transportError(error, base, signal, 'node_broke_off')
+      }
+      if (next.done) return
+      yield next.value
+    }
+  } finally {
+    await pieces.return()
+  }
+}
+
+function baseOf(url: string): URL {
+  let base: URL
+  try {
+    base = new URL(url)
+  } catch {
+    throw new EmrError('peer_bad_address')
+  }
+  if (base.protocol !== 'http:' && base.protocol !== 'https:') throw new EmrError('peer_bad_address')
+  if (!base.pathname.endsWith('/')) base.pathname += '/'
+  return base
+}
+
+/** Causes that say that a connection was there, and ended before its time. */
+const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT'])
+
+function transportError(
+  error: unknown,
+  base: URL,
+  signal: AbortSignal | undefined,
+  otherwise: ErrorCode = 'node_unreachable',
+): EmrError {
+  if (isEmrError(error)) return error
+  if (signal?.aborted) return new EmrError('cancelled')
+  const cause = error instanceof Error ? error.cause : undefined
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
+  const broken = typeof code === 'string' && BROKEN.has(code)
+  // Of the URL only the origin is told on: it could carry a password.
+  return new EmrError(broken ? 'node_broke_off' : otherwise, base.origin, {}, { cause: error })
+}
+
+async function problemOf(answer: FetchAnswer, signal: AbortSignal | undefined): Promise<EmrError> {
+  let problem: unknown
+  try {
+    problem = await answer.json()
+  } catch {
+    if (signal?.aborted) return new EmrError('cancelled')
+  }
+  if (Check(ProblemAnswer, problem) && isErrorCode(problem.code)) {
+    return new EmrError(problem.code, problem.detail, { status: answer.status })
+  }
+  return new EmrError('node_unexpected', `It answered with status ${answer.status}.`, { status: answer.status })
+}
+
+const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errors, code)
