@@ -1,8 +1,9 @@
 /** From sections of the chain file to chain blocks. */
 import type { CID } from 'multiformats/cid'
-import { EmrError } from '../errors.js'
+import type { EmrError } from '../errors.js'
 import type { Section } from '../protocol/block.js'
 import type { BlockEntry, BlockFacts, IndexedBlock, PlacedTransaction } from './block-entry.js'
+import { chainDamaged } from './chain-damaged.js'
 import type { Scan } from './chain-scan.js'
 import { equalCids, type StoredSection } from './section.js'
 
@@ -76,8 +77,7 @@ export const readRun = (
   reader: BlockReader,
   blockOf: (id: CID) => BlockEntry | undefined,
 ): IndexedBlock => {
-  const damaged = (cause?: unknown): EmrError =>
-    new EmrError('chain_damaged', undefined, { offset: run[0]?.offset ?? 0 }, { cause })
+  const damaged = (cause?: unknown): EmrError => chainDamaged(run[0]?.offset ?? 0, undefined, cause)
   let facts: BlockFacts
   try {
     facts = reader.describe(run)

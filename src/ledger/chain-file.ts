@@ -9,6 +9,7 @@ import { EmrError } from '../errors.js'
 import type { Section } from '../protocol/block.js'
 import { equalBytes } from '../protocol/canonical.js'
 import { decodeCar, encodeCar, encodeCarHeader, encodeCarSection } from '../protocol/car.js'
+import { chainDamaged } from './chain-damaged.js'
 import { type Scan, scanSections } from './chain-scan.js'
 import { isDiskFull, toDiskError } from './disk-error.js'
 import { syncFolder } from './durable-file.js'
@@ -51,8 +52,6 @@ export interface ChainFile {
   truncate(length: number): Promise<void>
   close(): Promise<void>
 }
-
-const damagedAt = (offset: number): EmrError => new EmrError('chain_damaged', undefined, { offset })
 
 const rootsOf = (header: Uint8Array): readonly CID[] => {
   try {
@@ -116,7 +115,7 @@ export const openChainFile = async (
       } catch (error) {
         throw toDiskError(error, 'reading the chain file')
       }
-      if (count === 0) throw damagedAt(offset)
+      if (count === 0) throw chainDamaged(offset)
       done += count
     }
     return bytes
@@ -134,7 +133,7 @@ export const openChainFile = async (
     // Another network's file begins with the block that its header names as the root; a damaged one does not.
     const first = parseSection(await read(found.length, Math.min(MAX_SECTION_LENGTH, length - found.length)), 0)
     const roots = rootsOf(found)
-    if (first.kind !== 'section' || roots.length !== 1 || !roots[0]?.equals(first.section.cid)) throw damagedAt(0)
+    if (first.kind !== 'section' || roots.length !== 1 || !roots[0]?.equals(first.section.cid)) throw chainDamaged(0)
     throw new EmrError('data_folder_other_network', undefined, {
       found: first.section.cid.toString(),
       expected: root.toString(),
@@ -195,20 +194,20 @@ export const openChainFile = async (
     },
 
     async read(cid, offset, wanted) {
-      if (offset < 0 || offset + wanted > length) throw damagedAt(offset)
+      if (offset < 0 || offset + wanted > length) throw chainDamaged(offset)
       const parsed = parseSection(await read(offset, wanted), 0)
       if (parsed.kind !== 'section' || parsed.length !== wanted || !equalCids(parsed.section.cid, cid))
-        throw damagedAt(offset)
+        throw chainDamaged(offset)
       return parsed.section.bytes
     },
 
     async readSections(offset, wanted) {
-      if (offset < 0 || offset + wanted > length) throw damagedAt(offset)
+      if (offset < 0 || offset + wanted > length) throw chainDamaged(offset)
       const bytes = await read(offset, wanted)
       const sections: StoredSection[] = []
       for (let at = 0; at < wanted; ) {
         const parsed = parseSection(bytes, at)
-        if (parsed.kind !== 'section') throw damagedAt(offset + at)
+        if (parsed.kind !== 'section') throw chainDamaged(offset + at)
         sections.push({ ...parsed.section, offset: offset + at, length: parsed.length })
         at += parsed.length
       }

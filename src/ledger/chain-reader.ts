@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
+import { chainDamaged } from './chain-damaged.js'
 import type { ChainFile } from './chain-file.js'
 import type { ChainIndex } from './chain-index.js'
 import { equalCids, type Place, type StoredSection } from './section.js'
@@ -26,7 +27,7 @@ export const createChainReader = (file: ChainFile, index: ChainIndex): ChainRead
     if (!entry) throw new EmrError('block_unknown', undefined, { id: id.toString() })
     const sections = await file.readSections(entry.offset, entry.length)
     const header = sections.at(-1)
-    if (!header || !equalCids(header.cid, id)) throw new EmrError('chain_damaged', undefined, { offset: entry.offset })
+    if (!header || !equalCids(header.cid, id)) throw chainDamaged(entry.offset)
     return sections
   },
 

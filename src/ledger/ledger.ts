@@ -4,6 +4,7 @@ import type { Section } from '../protocol/block.js'
 import { encodeCarSection } from '../protocol/car.js'
 import type { BlockEntry } from './block-entry.js'
 import type { BlockReader } from './chain-blocks.js'
+import { chainDamaged } from './chain-damaged.js'
 import { createChainFile, openChainFile } from './chain-file.js'
 import { type ChainIndex, createChainIndex } from './chain-index.js'
 import { type ChainReader, createChainReader } from './chain-reader.js'
@@ -72,7 +73,7 @@ const openState = async (options: DatabaseOptions): Promise<NodeState> => {
 
 /** Makes the chain file of a new folder. A state that knows a chain says that there was one. */
 const makeChain = async (paths: DataFolder, state: NodeState, options: LedgerOptions): Promise<void> => {
-  if (state.chain()) throw new EmrError('chain_damaged', 'The chain file is missing.', { offset: 0 })
+  if (state.chain()) throw chainDamaged(0, 'The chain file is missing.')
   await createChainFile(paths.chain, [options.parametersBlock, ...options.genesis])
 }
 

@@ -7,6 +7,7 @@ import type { CID } from 'multiformats/cid'
 import { EmrError, isEmrError } from '../errors.js'
 import type { BlockEntry, IndexedBlock } from './block-entry.js'
 import { type BlockReader, blockRuns, readRun } from './chain-blocks.js'
+import { chainDamaged } from './chain-damaged.js'
 import type { ChainFile } from './chain-file.js'
 import type { ChainIndex } from './chain-index.js'
 import type { DurableChain, NodeState } from './node-state.js'
@@ -45,8 +46,6 @@ export interface RecoveryParts {
 
 /** Blocks and bytes of the chain file that go into one transaction of the index. */
 const BATCH = { blocks: 256, bytes: 4 * 1024 * 1024 }
-
-const damagedAt = (offset: number, detail?: string): EmrError => new EmrError('chain_damaged', detail, { offset })
 
 /**
  * Brings the index to the end of the chain file, or to the last whole block in it.
@@ -88,7 +87,7 @@ const catchUp = async (
     if (add.length >= BATCH.blocks || end - index.end >= BATCH.bytes) flush()
   }
   flush()
-  if (scan.end?.kind === 'damaged') throw damagedAt(scan.end.offset)
+  if (scan.end?.kind === 'damaged') throw chainDamaged(scan.end.offset)
   return best
 }
 
@@ -150,9 +149,9 @@ const attempt = async (
   recovery: Recovery,
 ): Promise<void> => {
   const best = await catchUp(index, file, rules, recovery)
-  if (durable && index.end !== durable.length) throw damagedAt(index.end)
+  if (durable && index.end !== durable.length) throw chainDamaged(index.end)
   const tip = durable ? index.block(durable.tip) : best
-  if (!tip) throw damagedAt(index.end, 'It does not hold the block that is the tip.')
+  if (!tip) throw chainDamaged(index.end, 'It does not hold the block that is the tip.')
   await moveIndex(index, tip, file, rules)
   recovery.checkedBlocks = await checkLast(index, file, rules)
 }
@@ -174,7 +173,8 @@ export const recoverChain = async (
     indexedBlocks: 0,
     checkedBlocks: 0,
   }
-  if (durable && file.length < durable.length) throw damagedAt(file.length, 'It is shorter than what was acknowledged.')
+  if (durable && file.length < durable.length)
+    throw chainDamaged(file.length, 'It is shorter than what was acknowledged.')
 
   const kept = await keepIndex(parts, durable, rules)
   if (durable && file.length > durable.length) {
@@ -211,6 +211,6 @@ const acknowledge = async (index: ChainIndex, { file, state }: RecoveryParts, re
     await file.truncate(index.end)
   }
   const tip: CID | undefined = index.tip()?.id
-  if (!tip) throw damagedAt(index.end)
+  if (!tip) throw chainDamaged(index.end)
   state.beginChain({ length: index.end, tip })
 }

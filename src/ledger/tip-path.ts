@@ -1,6 +1,6 @@
-import { EmrError } from '../errors.js'
 import type { BlockEntry, IndexedBlock } from './block-entry.js'
 import { type BlockReader, readRun } from './chain-blocks.js'
+import { chainDamaged } from './chain-damaged.js'
 import type { ChainFile } from './chain-file.js'
 import type { ChainIndex } from './chain-index.js'
 import { equalCids } from './section.js'
@@ -22,7 +22,7 @@ export const readIndexedBlock = async (
 ): Promise<IndexedBlock> => {
   const run = await file.readSections(entry.offset, entry.length)
   const block = readRun(run, reader, index.block)
-  if (!equalCids(block.entry.id, entry.id)) throw new EmrError('chain_damaged', undefined, { offset: entry.offset })
+  if (!equalCids(block.entry.id, entry.id)) throw chainDamaged(entry.offset)
   return block
 }
 

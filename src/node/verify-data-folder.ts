@@ -3,6 +3,7 @@ import { type VerifiedChain, verifyChain } from '../chain/verify-chain.js'
 import { loadNetwork } from '../config/load-config.js'
 import { EmrError } from '../errors.js'
 import { blockRuns } from '../ledger/chain-blocks.js'
+import { chainDamaged } from '../ledger/chain-damaged.js'
 import { openChainFile } from '../ledger/chain-file.js'
 import { lockDataFolder } from '../ledger/data-lock.js'
 import { dataFolderPaths } from '../ledger/layout.js'
@@ -61,7 +62,7 @@ export async function verifyDataFolder(folder: string, options: VerifyFolderOpti
       }
       const verified = await verifyChain(blocks(), { network, genesis, rules: createSignatureRules(), now: Date.now })
       const end = scan.end
-      if (!end || end.kind === 'damaged') throw new EmrError('chain_damaged', undefined, { offset: end?.offset ?? 0 })
+      if (!end || end.kind === 'damaged') throw chainDamaged(end?.offset ?? 0)
       return { ...verified, bytes: file.length, unfinishedBytes: file.length - end.offset }
     } finally {
       await file.close()
