@@ -28,7 +28,6 @@ export const errors = {
   body_too_large: entry('The request is larger than this call takes.'),
   foreign_host: entry('The Host header names another server than this node.'),
   foreign_origin: entry('Another web page asked for this; the node answers only itself.'),
-  operator_only: entry('Only the operator of this node may ask for this.'),
   cancelled: entry('The request was cancelled before it was done.'),
   closing: entry('The node is closing.'),
   internal: entry('The node failed in a way that it does not name; its log says more.'),

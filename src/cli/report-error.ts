@@ -19,7 +19,6 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   cipher_truncated: 'Nothing was written.',
   mempool_full: 'The key of the file is in the wallet; "emrchain mine" makes room.',
   data_folder_in_use: 'Stop the node of this folder first.',
-  operator_only: 'Run the command on the machine of the node.',
 }
 
 /** Tells of an error on stderr, for people in one sentence with its code, for programs as one JSON document. */

@@ -54,7 +54,8 @@ function patternOf(url: string): RegExp {
 function asEmrError(error: FastifyError | EmrError | Error): EmrError {
   if (isEmrError(error)) return error
   const code = 'code' in error ? fastifyCodes[error.code] : undefined
-  if (code) return new EmrError(code)
+  // Only calls that take JSON leave the content type to Fastify.
+  if (code) return new EmrError(code, code === 'unsupported_media_type' ? 'Send application/json.' : undefined)
   const status = 'statusCode' in error ? (error.statusCode ?? 500) : 500
   if (status < 500) return new EmrError('bad_request', error.message)
   return new EmrError('internal', undefined, {}, { cause: error })

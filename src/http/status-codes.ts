@@ -9,7 +9,6 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   body_too_large: 413,
   foreign_host: 421,
   foreign_origin: 403,
-  operator_only: 403,
   cancelled: 499,
   closing: 503,
 

@@ -154,7 +154,10 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       hello,
       now,
       onTrouble: (peer, error) =>
-        logger.warn({ peer, code: isEmrError(error) ? error.code : undefined, err: error }, 'trouble with a peer'),
+        logger.warn(
+          isEmrError(error) ? { peer, code: error.code, reason: error.message } : { peer, err: error },
+          'trouble with a peer',
+        ),
     },
     dependencies.networkOptions ?? DEFAULT_NETWORK_OPTIONS,
   )
