@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
+import type { TLocalizedValidationError } from 'typebox/error'
 import Value from 'typebox/value'
 import { EmrError } from '../errors.js'
 import { type NetworkParameters, paperNetwork, parseNetworkFile } from '../protocol/network-parameters.js'
@@ -21,7 +22,7 @@ export function loadConfig(
   file = environment.EMRCHAIN_CONFIG,
 ): NodeConfig {
   const fromFile = file === undefined ? {} : checked(readJson(file), file)
-  const fromEnvironment = checked(optionsFromEnvironment(environment), 'environment')
+  const fromEnvironment = checked(optionsFromEnvironment(environment), 'environment', variableOf)
   const merged = { ...DEFAULT_OPTIONS, ...fromFile, ...fromEnvironment, ...checked(flags, 'command line') }
   const data = resolve(merged.data ?? defaultDataFolder(merged.port))
   assertLoopback(merged.host)
@@ -48,12 +49,15 @@ function assertLoopback(host: string): void {
 function optionsFromEnvironment(environment: Readonly<Record<string, string | undefined>>): Record<string, unknown> {
   const found: Record<string, unknown> = {}
   for (const [key, schema] of Object.entries(NodeOptions.properties)) {
-    const name = `EMRCHAIN_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
-    const text = environment[name]
+    const text = environment[variableOf(key)]
     if (text !== undefined) found[key] = textToOption(text, 'type' in schema ? schema.type : 'string')
   }
   return found
 }
+
+/** Name of the variable of an option. */
+const variableOf = (option: string): string =>
+  `EMRCHAIN_${option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 
 /** Text that is not of the option's type stays text, and the schema then refuses it by name. */
 function textToOption(text: string, type: string): unknown {
@@ -63,11 +67,19 @@ function textToOption(text: string, type: string): unknown {
   return text
 }
 
-function checked(options: unknown, source: string): PartialNodeOptions {
-  const schema = PartialNodeOptions
-  if (Value.Check(schema, options)) return options
-  const [first] = Value.Errors(schema, options)
-  throw new EmrError('config_invalid', `${source}${first?.instancePath ?? ''}: ${first?.message ?? 'not readable'}.`)
+/** @param nameOf what the source calls an option */
+function checked(options: unknown, source: string, nameOf = (option: string) => option): PartialNodeOptions {
+  if (Value.Check(PartialNodeOptions, options)) return options
+  const [first] = Value.Errors(PartialNodeOptions, options)
+  const option = first?.instancePath.split('/')[1]
+  const where = option === undefined ? source : `${source}, ${nameOf(option)}`
+  throw new EmrError('config_invalid', `${where}: ${first ? reasonOf(first) : 'not readable'}.`)
+}
+
+function reasonOf(error: TLocalizedValidationError): string {
+  if (error.keyword === 'boolean') return 'there is no such option'
+  if (error.keyword === 'enum') return `must be one of ${error.params.allowedValues.join(', ')}`
+  return error.message
 }
 
 function readJson(path: string): unknown {
