@@ -1,0 +1,104 @@
+/**
+ * `npm run torture`: what takes too long for `npm test`. All of it, or the parts that the command line names:
+ * `npm run torture -- kills`. Prints a table; the exit code is 1 where something was lost or wrong.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { easyNetworkFile } from '../fixtures/block-maker.js'
+import { killRounds } from '../fixtures/kill-rounds.js'
+import { seedOfRun } from '../fixtures/random.js'
+import { largeFile, MOST_MEMORY } from './large-file.js'
+
+interface Row {
+  readonly what: string
+  readonly 'how many': string
+  readonly lost: number
+  readonly wrong: number
+}
+
+const KILLS = 100
+const GIBIBYTE = 1024 ** 3
+
+const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
+  async kills(folder) {
+    const seed = seedOfRun()
+    say(`kills: EMRCHAIN_TEST_SEED=${seed}`)
+    const network = join(folder, 'easy.json')
+    writeFileSync(network, JSON.stringify(easyNetworkFile))
+    const onRound = (round: number) => round % 10 === 0 && say(`kills: ${round} of ${KILLS}`)
+    const report = await killRounds({ folder, network, rounds: KILLS, seed, onRound })
+    for (const line of [...report.lost, ...report.wrong]) say(`kills: ${line}`)
+    const { kills, transactions, blocks, files } = report
+    const many = `${kills} kills, ${transactions} transactions, ${blocks} blocks, ${files} files acknowledged`
+    return [{ what: 'a node killed at work', 'how many': many, lost: report.lost.length, wrong: report.wrong.length }]
+  },
+
+  async memory(folder) {
+    say('memory: 1 GiB through add and get')
+    const { peaks, seconds, isSame } = await largeFile(folder, GIBIBYTE)
+    const file = {
+      what: '1 GiB through add and get',
+      'how many': `add ${seconds.add.toFixed(1)} s, get ${seconds.get.toFixed(1)} s`,
+      lost: isSame ? 0 : 1,
+      wrong: 0,
+    }
+    const rows = peaks.map(({ what, mebibytes }) => ({
+      what: `peak memory of ${what}`,
+      'how many': `${mebibytes.toFixed(0)} of ${MOST_MEMORY} MiB`,
+      lost: 0,
+      wrong: mebibytes < MOST_MEMORY ? 0 : 1,
+    }))
+    return [file, ...rows]
+  },
+
+  async cuts() {
+    say('cuts: the chain file cut at every byte')
+    const rows: Row[] = []
+    for (const name of ['torn-tail', 'torn-tail-without-state', 'recovery']) {
+      const { checks, failed } = await runTest(`../ledger/${name}.test.js`)
+      rows.push({ what: `${name}, the long form`, 'how many': `${checks} checks`, lost: 0, wrong: failed })
+    }
+    return rows
+  },
+}
+
+/** Runs a test in its long form. */
+async function runTest(path: string): Promise<{ checks: number; failed: number }> {
+  const env = { ...process.env, EMRCHAIN_LONG: '1', TAP_TIMEOUT: '3600' }
+  const script = fileURLToPath(new URL(path, import.meta.url))
+  const child = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.on('data', (piece) => {
+    output += piece
+  })
+  const [code] = await once(child, 'close')
+  if (code !== 0) say(output)
+  const [, checks = '0', failed = '0'] = /^# \{ total: (\d+)(?:.*fail: (\d+))?/m.exec(output) ?? []
+  return { checks: Number(checks), failed: code === 0 ? 0 : Math.max(1, Number(failed)) }
+}
+
+const say = (line: string): void => {
+  process.stderr.write(`${line}\n`)
+}
+
+const names = process.argv.slice(2)
+const unknown = names.filter((name) => !(name in parts))
+if (unknown.length > 0) throw new Error(`Parts are ${Object.keys(parts).join(', ')}; not ${unknown.join(', ')}.`)
+const home = mkdtempSync(join(tmpdir(), 'emrchain-torture-'))
+const rows: Row[] = []
+try {
+  for (const [name, run] of Object.entries(parts)) {
+    if (names.length > 0 && !names.includes(name)) continue
+    const folder = join(home, name)
+    mkdirSync(folder)
+    rows.push(...(await run(folder)))
+  }
+} finally {
+  rmSync(home, { recursive: true, force: true })
+}
+console.table(rows)
+if (rows.some(({ lost, wrong }) => lost + wrong > 0)) process.exitCode = 1
