@@ -92,8 +92,8 @@ export function signedHeaderFromSections(signatureSection: Section, headerSectio
 
 /**
  * Reads one block from its sections, in order, and checks that they are what the header commits to.
- * Errors of this function are about the bytes that were sent, never about the block's id: another
- * sender may have the right ones.
+ * A fault of the block itself, which no other sender could mend, is only a malformed transaction or list
+ * that the header does commit to; all other errors are about the bytes that were sent.
  *
  * @throws EmrError `block_malformed`, `block_wrong_list`, `block_wrong_transactions`, and those of its parts
  */

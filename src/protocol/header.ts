@@ -6,7 +6,7 @@ import { compactToBytes, type NetworkParameters } from './network-parameters.js'
 
 /** Length of every header in bytes: all fields have a fixed width, so the nonce stands at one place. */
 export const HEADER_LENGTH = 180
-/** Offset of the nonce: the last eight bytes, the last word of the second-to-last compression of SHA-256. */
+/** Offset of the nonce, the last eight bytes: words 11 and 12 of the last of three SHA-256 compressions. */
 export const NONCE_OFFSET = 172
 /** Nonces stay below 2^48, so that JSON shows them as exact integers. */
 export const MAX_NONCE = 2 ** 48 - 1

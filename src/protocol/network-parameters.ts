@@ -5,7 +5,7 @@ import Value from 'typebox/value'
 import { EmrError } from '../errors.js'
 import { encodeCanonical } from './canonical.js'
 import { cidOf } from './cid.js'
-import { compactToTarget } from './compact-target.js'
+import { compactToTarget, EASIEST_TARGET } from './compact-target.js'
 
 /** Version of the protocol that this program speaks: format of headers and set of transaction kinds. */
 export const PROTOCOL_VERSION = 1
@@ -76,13 +76,12 @@ export function parseNetworkFile(json: unknown): NetworkParameters {
   }
   if (json.version > PROTOCOL_VERSION) throw new EmrError('unsupported_version', undefined, { version: json.version })
   const genesisTime = Date.parse(json.time)
-  if (!Number.isSafeInteger(genesisTime) || genesisTime < 0) throw new EmrError('invalid_network', 'time: not a date.')
-  const target = Number.parseInt(json.difficulty.target, 16)
-  try {
-    compactToTarget(target)
-  } catch (cause) {
-    throw new EmrError('invalid_network', 'difficulty: the target is not a normalised compact target.', {}, { cause })
+  // JavaScript reads 30 February as a day in March; only a date that is written back the same is one.
+  if (!(genesisTime >= 0) || new Date(genesisTime).toISOString() !== json.time) {
+    throw new EmrError('invalid_network', 'time: not a date.')
   }
+  const target = Number.parseInt(json.difficulty.target, 16)
+  assertTarget(target)
   const bytes = encodeCanonical({
     ...json,
     time: genesisTime,
@@ -99,6 +98,19 @@ export function parseNetworkFile(json: unknown): NetworkParameters {
     clearLabels: json.clearLabels,
     bytes,
     cid: cidOf(bytes),
+  }
+}
+
+function assertTarget(compact: number): void {
+  let target: bigint
+  try {
+    target = compactToTarget(compact)
+  } catch (cause) {
+    throw new EmrError('invalid_network', 'difficulty: the target is not a normalised compact target.', {}, { cause })
+  }
+  if (target > compactToTarget(EASIEST_TARGET)) {
+    const easiest = compactToHex(EASIEST_TARGET)
+    throw new EmrError('invalid_network', `difficulty: the target is above the easiest, ${easiest}.`)
   }
 }
 

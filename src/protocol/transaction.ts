@@ -145,9 +145,13 @@ function decodeRecordBody(body: unknown): RecordBody {
   return { file, label: { user_id, EHR_name, file_name, size } }
 }
 
-/** Whether `value` is text that a label can carry: 1 to 256 bytes of well-formed UTF-8. */
+/**
+ * Whether `value` is text that a label can carry: 1 to 256 bytes of well-formed UTF-8 that do not begin with
+ * U+FEFF, which decoders of text drop as a byte order mark.
+ */
 export function isLabelText(value: unknown): value is string {
   if (typeof value !== 'string' || value === '' || value.length > MAX_LABEL_BYTES) return false
+  if (value.startsWith('\uFEFF')) return false
   const bytes = new TextEncoder().encode(value)
   return bytes.length <= MAX_LABEL_BYTES && new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes) === value
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -181,9 +181,14 @@ t.test('commands that ask a node', async (t) => {
   t.match(json(status), { url, network: 'easy', genesis: node.genesis.toString(), fileStore: { kind: 'embedded' } })
   t.match((await run('status')).out, /^node +http.*\nnetwork +easy, genesis bafy.*\nchain +1 block,/)
 
+  const listening = new Promise<void>((resolve) => {
+    const events: EventEmitter = node.events
+    events.on('newListener', (name) => {
+      if (name === 'tip') resolve()
+    })
+  })
   const watching = start(['mine', '--watch', '--json'])
   if (!watching.stdout || !watching.stderr) throw new Error('no pipes')
-  const listening = once(node.events, 'newListener')
   const seen = once(createInterface(watching.stdout), 'line')
   await listening
   const mined = json(await run('mine --json'))
@@ -314,9 +319,15 @@ t.test('a node from its start to its end', async (t) => {
   const taken = await run(`start --config node.json --data elsewhere --port ${port}`)
   t.match(taken, { code: 2, out: '', err: new RegExp(`port: ${port} is taken.*\\[config_invalid\\]`) })
 
+  const watching = start(['mine', '--watch'], { EMRCHAIN_NODE: ready.url })
+  if (!watching.stderr) throw new Error('no pipe')
+  const [said] = await once(createInterface(watching.stderr), 'line')
+  t.match(said, /^Listening to http/)
+  const watched = once(watching, 'close')
   const closed = once(child, 'close')
   child.kill('SIGTERM')
   t.equal((await closed)[0], 0)
+  t.equal((await watched)[0], 3, 'there is nothing left to watch')
   t.equal(await errors, '', 'a variable goes before the file: nothing below a warning is logged')
 
   const again = start(words)

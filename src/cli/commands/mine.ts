@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { ChainBlock } from '../../client/node-answers.js'
+import { EmrError } from '../../errors.js'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 import { print, write } from '../output.js'
@@ -44,6 +45,7 @@ async function watchBlocks(command: Command): Promise<void> {
         await write(json ? `${JSON.stringify(block)}\n` : `${block.timestamp.slice(0, 19)}  ${blockText(block)}\n`)
       }
     }
+    throw new EmrError('closing')
   } catch (error) {
     // Ctrl-C is how one stops to watch.
     if (!signal.aborted) throw error
