@@ -247,7 +247,7 @@ t.test('commands that need no node', async (t) => {
     ['status --node nonsense', { code: 2, err: /\[peer_bad_address\]/ }],
     ['ad a.bin', { code: 2, out: '', err: /Did you mean add\?.*\[usage\]/ }],
     ['chain --limit 1 --to 3', { code: 2, err: /\[usage\]/ }],
-    ['start --port 70000', { code: 2, err: /command line\/port.*\[config_invalid\]/ }],
+    ['start --port 70000', { code: 2, err: /command line, port.*\[config_invalid\]/ }],
     ['verify --data nowhere', { code: 4, err: /\[path_not_found\]/ }],
   ]
   await Promise.all(refusals.map(async ([line, expected]) => t.match(await run(line), { out: '', ...expected }, line)))
