@@ -168,7 +168,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       knownFiles: ledger.state.knownFiles,
       nameOnChain: (cid) => records.nameOf(cid),
     },
-    { fileRoot: config.fileRoot, downloads: config.downloads, maxFileBytes: MAX_FILE_BYTES },
+    { fileRoot: config.fileRoot, dataFolder: config.data, downloads: config.downloads, maxFileBytes: MAX_FILE_BYTES },
   )
   const records = createRecordService({
     network,

@@ -12,6 +12,8 @@ import { openUnderRoot } from './file-root.js'
 
 export interface FileServiceOptions {
   readonly fileRoot: string
+  /** The data folder: its key and state are never read as files, although it may lie in the file root. */
+  readonly dataFolder: string
   readonly downloads: string
   /** Largest file that is taken from a peer, in bytes. */
   readonly maxFileBytes: number
@@ -39,7 +41,7 @@ export interface FileService {
 
 export function createFileService(dependencies: FileServiceDependencies, options: FileServiceOptions): FileService {
   const { store, network, knownFiles, nameOnChain } = dependencies
-  const { fileRoot, downloads, maxFileBytes } = options
+  const { fileRoot, dataFolder, downloads, maxFileBytes } = options
 
   async function add(source: AsyncIterable<Uint8Array>, name: string, signal: AbortSignal): Promise<NamedFile> {
     const { cid, size } = await store.add(source, { signal })
@@ -48,7 +50,7 @@ export function createFileService(dependencies: FileServiceDependencies, options
   }
 
   async function addFromRoot(path: string, signal: AbortSignal): Promise<NamedFile> {
-    const { file, name } = await openUnderRoot(fileRoot, path)
+    const { file, name } = await openUnderRoot(fileRoot, path, dataFolder)
     try {
       return await add(file.createReadStream({ autoClose: false }), name, signal)
     } finally {
