@@ -1,13 +1,17 @@
 """An independent verifier, written from docs/protocol.md, with Python's standard library alone.
 
-    python3 verify_chain.py chain.car
+    python3 verify_chain.py chain.car...
 
-checks every byte of a chain file from its parameters on, and prints the tip. Exit code 1 names the rule
-that is broken. It is slow on purpose: what it does is meant to be read beside the page.
+checks every byte of a chain file from its parameters on, and prints the tip, or the rule that is broken and
+exit code 1. It is slow on purpose: what it does is meant to be read beside the page.
 """
 import hashlib
+import re
 import sys
 import time
+
+sys.dont_write_bytecode = True
+from zip215 import is_valid_key, verify
 
 
 class Invalid(Exception):
@@ -26,7 +30,10 @@ class Link(bytes):
 
 
 def decode(data):
-    value, end = read_value(data, 0)
+    try:
+        value, end = read_value(data, 0)
+    except RecursionError:
+        raise Invalid("malformed_cbor nested too deep") from None
     require(end == len(data), "malformed_cbor", "trailing bytes")
     require(encode(value) == data, "malformed_cbor", "not canonical")
     return value
@@ -50,8 +57,11 @@ def read_value(data, at):
     if major in (2, 3):
         text = data[at:at + number]
         require(len(text) == number, "malformed_cbor", "too short")
+        if major == 2:
+            return text, at + number
+        require(text[:3] != b"\xef\xbb\xbf", "malformed_cbor", "text with a byte order mark")
         try:
-            return (text if major == 2 else text.decode("utf-8")), at + number
+            return text.decode("utf-8"), at + number
         except UnicodeDecodeError:
             raise Invalid("malformed_cbor text") from None
     if major == 4:
@@ -69,8 +79,31 @@ def read_value(data, at):
         return entries, at
     require(number == 42, "malformed_cbor", "tag")
     inner, at = read_value(data, at)
-    require(isinstance(inner, bytes) and inner[:1] == b"\0", "malformed_cbor", "link")
+    require(type(inner) is bytes and inner[:1] == b"\0" and is_cid(inner[1:]), "malformed_cbor", "link")
     return Link(inner[1:]), at
+
+
+def read_varint(data, at, code):
+    """An unsigned varint in its shortest form, and where it ends."""
+    number, start = 0, at
+    while True:
+        require(at < len(data) and at - start < 9, code, "varint")
+        number |= (data[at] & 127) << 7 * (at - start)
+        at += 1
+        if data[at - 1] < 128:
+            require(data[at - 1] or at - start == 1, code, "a varint not in its shortest form")
+            return number, at
+
+
+def is_cid(data):
+    """Whether bytes are a CID of any kind: version, codec, hash, length of the digest, digest; or a CIDv0."""
+    if data[:2] == b"\x12\x20":
+        return len(data) == 34
+    version, at = read_varint(data, 0, "malformed_cbor")
+    _, at = read_varint(data, at, "malformed_cbor")
+    _, at = read_varint(data, at, "malformed_cbor")
+    length, at = read_varint(data, at, "malformed_cbor")
+    return version == 1 and len(data) == at + length
 
 
 def head(major, number):
@@ -104,78 +137,7 @@ def cid_of(data):
     return bytes([0x01, 0x71, 0x12, 0x20]) + hashlib.sha256(data).digest()
 
 
-# --- Signatures: Ed25519 by ZIP-215 ----------------------------------------------------------------------
-
-P = 2**255 - 19
-ORDER = 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, P - 2, P) % P
-ROOT = pow(2, (P - 1) // 4, P)
-
-
-def add(a, b):
-    (x1, y1, z1, t1), (x2, y2, z2, t2) = a, b
-    e, f = (y1 - x1) * (y2 - x2) % P, (y1 + x1) * (y2 + x2) % P
-    c, d = 2 * D * t1 * t2 % P, 2 * z1 * z2 % P
-    e, f, g, h = f - e, d - c, d + c, e + f
-    return e * f % P, g * h % P, f * g % P, e * h % P
-
-
-IDENTITY = (0, 1, 1, 0)
-
-
-def multiply(number, point):
-    result = IDENTITY
-    while number:
-        if number & 1:
-            result = add(result, point)
-        point, number = add(point, point), number >> 1
-    return result
-
-
-def equal(a, b):
-    return (a[0] * b[2] - b[0] * a[2]) % P == 0 and (a[1] * b[2] - b[1] * a[2]) % P == 0
-
-
-def decompress(data):
-    """The point of an encoding, canonical or not; None where there is none."""
-    number = int.from_bytes(data, "little")
-    y, sign = (number & (1 << 255) - 1) % P, number >> 255
-    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
-    x = pow(square, (P + 3) // 8, P)
-    if (x * x - square) % P:
-        x = x * ROOT % P
-    if (x * x - square) % P:
-        return None
-    if x & 1 != sign:
-        x = -x % P
-    return x, y, 1, x * y % P
-
-
-def compress(point):
-    inverse = pow(point[2], P - 2, P)
-    x, y = point[0] * inverse % P, point[1] * inverse % P
-    return (y | (x & 1) << 255).to_bytes(32, "little")
-
-
-BASE = decompress((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
-
-
-def is_valid_key(key):
-    point = decompress(key)
-    if point is None or compress(point) != key or equal(point, IDENTITY):
-        return False
-    return equal(multiply(ORDER, point), IDENTITY)
-
-
-def verify(signature, message, key):
-    a, r, s = decompress(key), decompress(signature[:32]), int.from_bytes(signature[32:], "little")
-    if a is None or r is None or s >= ORDER:
-        return False
-    k = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % ORDER
-    return equal(multiply(8 * s, BASE), add(multiply(8, r), multiply(8 * k, a)))
-
-
-# --- The chain -------------------------------------------------------------------------------------------
+# --- Targets -----------------------------------------------------------------------------------------------
 
 def compact_to_target(compact):
     length, digits = compact >> 24, compact & 0x7FFFFF
@@ -189,6 +151,12 @@ def compact_to_target(compact):
     return target
 
 
+def work_of(target):
+    return (1 << 256) // (target + 1)
+
+
+# --- What the items look like ------------------------------------------------------------------------------
+
 def is_bytes(value, length):
     return type(value) is bytes and len(value) == length
 
@@ -197,13 +165,51 @@ def is_link(value):
     return isinstance(value, Link) and len(value) == 36 and value[:4] == b"\x01\x71\x12\x20"
 
 
+def is_whole(value, least, most):
+    return type(value) is int and least <= value <= most
+
+
+def is_map(value, *keys):
+    return isinstance(value, dict) and set(value) == set(keys)
+
+
+def read_parameters(data):
+    network = decode(data)
+    require(is_map(network, "name", "version", "time", "difficulty", "maxTransactionBytes", "maxBlockTransactions",
+                   "maxBlockBytes", "clearLabels", "administrators"), "invalid_network", "keys")
+    difficulty = network["difficulty"]
+    require(is_map(difficulty, "rule", "target"), "invalid_network", "difficulty")
+    require(
+        isinstance(network["name"], str) and re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", network["name"])
+        and is_whole(network["version"], 1, 23) and is_whole(network["time"], 0, 253402300799999)
+        and difficulty["rule"] == "fixed" and is_bytes(difficulty["target"], 4)
+        and is_whole(network["maxTransactionBytes"], 512, 65_536)
+        and is_whole(network["maxBlockTransactions"], 1, 40_000)
+        and is_whole(network["maxBlockBytes"], 65_536, 33_554_432)
+        and type(network["clearLabels"]) is bool and network["administrators"] is None,
+        "invalid_network",
+    )
+    require(network["version"] == 1, "unsupported_version")
+    easiest = compact_to_target(0x207FFFFF)
+    require(compact_to_target(int.from_bytes(difficulty["target"], "big")) <= easiest, "invalid_network", "target")
+    return network
+
+
+def genesis_of(network, parameters_cid):
+    return encode([
+        network["version"], bytes(4), Link(parameters_cid), Link(cid_of(encode([]))),
+        hashlib.sha256(b"").digest(), network["time"].to_bytes(8, "big"), network["difficulty"]["target"],
+        bytes(32), bytes(8),
+    ])
+
+
 def read_header(data):
     require(len(data) == 180, "header_malformed", "length")
     fields = decode(data)
     require(isinstance(fields, list) and len(fields) == 9, "header_malformed")
     version, height, parent, transactions, results, when, target, miner, nonce = fields
     require(
-        type(version) is int and version >= 0 and is_bytes(height, 4) and is_link(parent) and is_link(transactions)
+        is_whole(version, 0, 23) and is_bytes(height, 4) and is_link(parent) and is_link(transactions)
         and is_bytes(results, 32) and is_bytes(when, 8) and is_bytes(target, 4) and is_bytes(miner, 32)
         and is_bytes(nonce, 8),
         "header_malformed",
@@ -218,48 +224,49 @@ def read_header(data):
     }
 
 
-def genesis_of(parameters, parameters_cid):
-    return encode([
-        parameters["version"], bytes(4), Link(parameters_cid), Link(cid_of(encode([]))),
-        hashlib.sha256(b"").digest(), parameters["time"].to_bytes(8, "big"), parameters["difficulty"]["target"],
-        bytes(32), bytes(8),
-    ])
+def read_signature(data, header):
+    pair = decode(data)
+    require(isinstance(pair, list) and len(pair) == 2 and is_link(pair[0]) and is_bytes(pair[1], 64),
+            "block_malformed", "signature")
+    require(bytes(pair[0]) == header["id"], "block_malformed", "signature of another header")
+    return pair[1]
 
 
-def check_text(value):
-    require(type(value) is str and 0 < len(value.encode("utf-8")) <= 256, "transaction_malformed", "label")
+def read_list(data):
+    ids = decode(data)
+    require(isinstance(ids, list) and all(map(is_link, ids)), "block_malformed", "list")
+    return [bytes(link) for link in ids]
 
 
-def check_transaction(data, network, genesis, block):
-    require(len(data) <= network["maxTransactionBytes"], "transaction_too_large")
+def is_label_text(value):
+    return type(value) is str and 0 < len(value.encode("utf-8")) <= 256
+
+
+def read_transaction(data):
     tx = decode(data)
-    require(isinstance(tx, dict) and set(tx) == {"v", "chain", "kind", "at", "from", "body", "sig"},
-            "transaction_malformed")
-    require(tx["v"] == 1 and type(tx["v"]) is int and tx["kind"] == "record", "transaction_malformed")
-    require(is_link(tx["chain"]) and is_bytes(tx["from"], 32) and is_bytes(tx["sig"], 64), "transaction_malformed")
-    require(type(tx["at"]) is int and 0 <= tx["at"] < 2**53, "transaction_malformed", "at")
+    require(is_map(tx, "v", "chain", "kind", "at", "from", "body", "sig"), "transaction_malformed", "keys")
+    require(is_whole(tx["v"], 1, 1) and tx["kind"] == "record", "transaction_malformed", "kind")
+    require(is_link(tx["chain"]) and is_bytes(tx["from"], 32) and is_bytes(tx["sig"], 64)
+            and is_whole(tx["at"], 0, 2**53 - 1), "transaction_malformed", "field")
     body = tx["body"]
-    require(isinstance(body, dict) and set(body) in ({"file"}, {"file", "label"}), "transaction_malformed", "body")
+    require(is_map(body, "file") or is_map(body, "file", "label"), "transaction_malformed", "body")
     file = body["file"]
+    require(type(file) is bytes, "transaction_malformed", "file")
     v0 = is_bytes(file, 34) and file[:2] == b"\x12\x20"
     v1 = is_bytes(file, 36) and file[:4] in (b"\x01\x70\x12\x20", b"\x01\x55\x12\x20")
     require(v0 or v1, "malformed_cid")
     if "label" in body:
         label = body["label"]
-        require(isinstance(label, dict) and set(label) == {"user_id", "EHR_name", "file_name", "size"},
-                "transaction_malformed", "label")
-        for key in ("user_id", "EHR_name", "file_name"):
-            check_text(label[key])
-        require(type(label["size"]) is int and 0 <= label["size"] < 2**53, "transaction_malformed", "size")
-        require(network["clearLabels"], "clear_label_forbidden")
-    require(bytes(tx["chain"]) == genesis, "other_network")
-    require(tx["at"] <= block["time"] + 120_000, "transaction_from_future")
-    require(is_valid_key(tx["from"]), "transaction_bad_key")
-    unsigned = encode({key: value for key, value in tx.items() if key != "sig"})
-    require(verify(tx["sig"], b"emrchain/tx/v1" + unsigned, tx["from"]), "transaction_bad_signature")
+        require(is_map(label, "user_id", "EHR_name", "file_name", "size")
+                and all(is_label_text(label[key]) for key in ("user_id", "EHR_name", "file_name"))
+                and is_whole(label["size"], 0, 2**53 - 1), "transaction_malformed", "label")
+    return tx
 
+
+# --- The rules -----------------------------------------------------------------------------------------------
 
 def check_header(header, parent, network, signature):
+    require(header["version"] <= network["version"], "unsupported_version")
     require(header["version"] == network["version"], "header_malformed", "version")
     require(header["height"] == parent["height"] + 1, "header_wrong_height")
     target = compact_to_target(header["target"])
@@ -269,27 +276,31 @@ def check_header(header, parent, network, signature):
     require(is_valid_key(header["miner"]), "header_bad_miner")
     require(verify(signature, b"emrchain/block/v1" + header["id"], header["miner"]), "header_bad_signature")
     require(header["time"] <= time.time() * 1000 + 120_000, "header_time_too_late")
-    return (1 << 256) // (target + 1)
+    return work_of(target)
 
+
+def check_transaction(data, tx, network, genesis_id, block):
+    require(tx["at"] <= block["time"] + 120_000, "transaction_from_future")
+    require(len(data) <= network["maxTransactionBytes"], "transaction_too_large")
+    require(bytes(tx["chain"]) == genesis_id, "other_network")
+    require("label" not in tx["body"] or network["clearLabels"], "clear_label_forbidden")
+    require(is_valid_key(tx["from"]), "transaction_bad_key")
+    unsigned = encode({key: value for key, value in tx.items() if key != "sig"})
+    require(verify(tx["sig"], b"emrchain/tx/v1" + unsigned, tx["from"]), "transaction_bad_signature")
+
+
+# --- The chain file ------------------------------------------------------------------------------------------
 
 def sections(data):
-    """(cid, bytes) of every section of a CARv1, and the roots of its header."""
-    def varint(at):
-        number = shift = 0
-        while True:
-            require(at < len(data), "malformed_car")
-            number |= (data[at] & 127) << shift
-            at, shift = at + 1, shift + 7
-            if data[at - 1] < 128:
-                return number, at
-
-    length, at = varint(0)
+    """The roots of a CARv1, and (cid, bytes) of every section, each checked against its CID."""
+    length, at = read_varint(data, 0, "malformed_car")
     header = decode(data[at:at + length])
-    require(isinstance(header, dict) and header.get("version") == 1, "malformed_car")
+    require(is_map(header, "roots", "version") and is_whole(header["version"], 1, 1)
+            and isinstance(header["roots"], list), "malformed_car", "header")
     at += length
     found = []
     while at < len(data):
-        length, at = varint(at)
+        length, at = read_varint(data, at, "malformed_car")
         section = data[at:at + length]
         require(len(section) == length and length > 36, "malformed_car", "section")
         require(section[:36] == cid_of(section[36:]), "wrong_cid")
@@ -298,46 +309,53 @@ def sections(data):
     return header["roots"], found
 
 
+def is_ancestor(known, ancestor, of):
+    while of["height"] > ancestor["height"]:
+        of = known[of["parent"]]
+    return of["id"] == ancestor["id"]
+
+
 def verify_chain(data):
     roots, found = sections(data)
     require(len(found) >= 3, "malformed_car", "too short")
     parameters_cid, parameters = found[0]
-    require([bytes(root) for root in roots] == [parameters_cid], "malformed_car", "root")
-    network = decode(parameters)
+    require(all(map(is_link, roots)) and [bytes(root) for root in roots] == [parameters_cid], "malformed_car", "root")
+    network = read_parameters(parameters)
     genesis = genesis_of(network, parameters_cid)
     require(found[1][1] == encode([]) and found[2][1] == genesis, "other_network", "genesis")
     genesis_id = cid_of(genesis)
-    known = {genesis_id: {**read_header(genesis), "work": 0, "holds": set(), "before": None}}
-    tip = known[genesis_id]
+    tip = {**read_header(genesis), "work": 0}
+    known = {genesis_id: tip}
+    holders = {}
     run = []
-    for cid, block in found[3:]:
-        run.append((cid, block))
-        if len(block) != 180 or block[0] != 0x89:
+    for section in found[3:]:
+        run.append(section)
+        if len(section[1]) != 180 or section[1][0] != 0x89:
             continue
-        header = read_header(block)
-        require(len(run) >= 3, "block_malformed")
-        signed, (list_cid, ids) = decode(run[-2][1]), run[-3]
-        require(isinstance(signed, list) and len(signed) == 2 and is_link(signed[0]) and is_bytes(signed[1], 64)
-                and bytes(signed[0]) == header["id"], "block_malformed", "signature")
+        # What was written must be what the header names.
+        header = read_header(section[1])
+        require(len(run) >= 3, "block_malformed", "a part is missing")
+        *transactions, (list_cid, ids), (_, signature), _ = run
+        signature, listed = read_signature(signature, header), read_list(ids)
+        require(list_cid == header["transactions"], "block_wrong_list")
+        require(listed == [cid for cid, _ in transactions], "block_wrong_transactions")
+        transactions = [(cid, tx, read_transaction(tx)) for cid, tx in transactions]
+        # Rules for headers.
         parent = known.get(header["parent"])
         require(parent is not None, "header_unknown_parent")
-        work = check_header(header, parent, network, signed[1])
-        require(list_cid == header["transactions"], "block_wrong_list")
-        listed, transactions = decode(ids), run[:-3]
-        require(isinstance(listed, list) and all(is_link(link) for link in listed), "block_malformed", "list")
-        require([bytes(link) for link in listed] == [tx for tx, _ in transactions], "block_wrong_transactions")
+        work = check_header(header, parent, network, signature)
+        # Rules for blocks.
         require(len(transactions) <= network["maxBlockTransactions"], "block_too_large")
-        require(sum(len(tx) for _, tx in transactions) <= network["maxBlockBytes"], "block_too_large")
-        holds = {tx for tx, _ in transactions}
-        require(len(holds) == len(transactions), "block_duplicate_transaction")
-        ancestor = parent
-        while ancestor:
-            require(not holds & ancestor["holds"], "block_duplicate_transaction")
-            ancestor = ancestor["before"]
-        for _, tx in transactions:
-            check_transaction(tx, network, genesis_id, header)
+        require(sum(len(tx) for _, tx, _ in transactions) <= network["maxBlockBytes"], "block_too_large")
+        require(len(set(listed)) == len(listed), "block_duplicate_transaction")
+        for cid, tx, fields in transactions:
+            earlier = holders.setdefault(cid, [])
+            require(not any(is_ancestor(known, holder, parent) for holder in earlier), "block_duplicate_transaction")
+            check_transaction(tx, fields, network, genesis_id, header)
+            earlier.append(header)
         require(header["results"] == hashlib.sha256(bytes(len(transactions))).digest(), "block_wrong_results")
-        end = {**header, "work": parent["work"] + work, "holds": holds, "before": parent}
+        # Fork choice.
+        end = {**header, "work": parent["work"] + work}
         known[header["id"]] = end
         if (end["work"], tip["id"]) > (tip["work"], end["id"]):
             tip = end
@@ -346,17 +364,17 @@ def verify_chain(data):
     return tip
 
 
-def main():
-    with open(sys.argv[1], "rb") as file:
+def judge(path):
+    with open(path, "rb") as file:
         data = file.read()
     try:
         tip = verify_chain(data)
     except Invalid as error:
-        print(f"invalid: {error}")
-        return 1
-    print(f"valid: height {tip['height']}, tip {tip['id'][4:].hex()}, work {tip['work']:x}")
-    return 0
+        return f"invalid: {error}"
+    return f"valid: height {tip['height']}, tip {tip['id'][4:].hex()}, work {tip['work']:x}"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    verdicts = [judge(path) for path in sys.argv[1:]]
+    print("\n".join(verdicts))
+    sys.exit(0 if verdicts and all(verdict.startswith("valid") for verdict in verdicts) else 1)
