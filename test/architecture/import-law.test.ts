@@ -121,6 +121,15 @@ t.test('only the rim touches the world', async (t) => {
   }
 })
 
+t.test('a node without Kubo does not load its client', async (t) => {
+  for (const file of files) {
+    if (file.startsWith('files/kubo/')) continue
+    const text = readFileSync(join(src, file), 'utf8')
+    t.notMatch(text, /^import (?!type )[^'"]*from\s+'(kubo-rpc-client|[^']*\/kubo\/[^']*)'/m, file)
+  }
+  t.match(readFileSync(join(src, 'files/kubo/create-kubo-file-store.ts'), 'utf8'), /^import .*'kubo-rpc-client'/m)
+})
+
 t.test('files are of a size that can be read', async (t) => {
   for (const file of files) {
     const text = readFileSync(join(src, file), 'utf8')
