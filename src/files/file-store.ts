@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import type { BlockBuffers } from './block-buffers.js'
 
 /** What a store knows about a file that it holds. */
 export interface StoredFile {
@@ -19,6 +20,11 @@ export interface FileStoreHealth {
 export interface FileStoreCall {
   /** Ends the call with EmrError `cancelled`, or with the signal's reason if that is an EmrError. */
   readonly signal?: AbortSignal | undefined
+}
+
+export interface ReadCall extends FileStoreCall {
+  /** Where the bytes come to lie, for a reader that gives them back; without it each piece is fresh memory. */
+  readonly buffers?: BlockBuffers | undefined
 }
 
 export interface ImportLimits extends FileStoreCall {
@@ -44,7 +50,8 @@ export interface FileStore {
 
   /**
    * Stores the bytes of `source`; when it answers, the file is durable and pinned. On failure the file is not there.
-   * An error of `source` comes out unchanged. The source must not write into a chunk that it has handed over.
+   * An error of `source` comes out unchanged. The source may write over a chunk once it is asked
+   * for the next one.
    *
    * @throws EmrError `cancelled`, `file_store_mismatch`
    */
@@ -57,7 +64,7 @@ export interface FileStore {
   stat(cid: CID, call?: FileStoreCall): Promise<StoredFile>
 
   /** The bytes of the file. @throws EmrError `file_unavailable`, `file_damaged`, `not_a_file`, `cancelled` */
-  read(cid: CID, call?: FileStoreCall): AsyncIterable<Uint8Array>
+  read(cid: CID, call?: ReadCall): AsyncIterable<Uint8Array>
 
   /**
    * The file as CARv1 with `cid` as its root, depth first, each block once: the body of
@@ -65,7 +72,7 @@ export interface FileStore {
    *
    * @throws EmrError as `read`
    */
-  exportCar(cid: CID, call?: FileStoreCall): AsyncIterable<Uint8Array>
+  exportCar(cid: CID, call?: ReadCall): AsyncIterable<Uint8Array>
 
   /** One block as it is hashed: the body of `GET /ipfs/{cid}?format=raw`. @throws EmrError `file_unavailable`, `file_damaged` */
   getBlock(cid: CID, call?: BlockCall): Promise<Uint8Array>

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, rm } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { EmrError } from '../errors.js'
+import type { FileBytes } from './emr-node.js'
 import { isErrno } from './file-root.js'
 
 /**
@@ -15,7 +16,7 @@ import { isErrno } from './file-root.js'
 export async function download(
   folder: string,
   name: string,
-  contents: AsyncIterable<Uint8Array>,
+  contents: FileBytes,
 ): Promise<{ path: string; size: number }> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const partial = join(folder, `.${randomBytes(8).toString('hex')}.part`)
@@ -30,13 +31,14 @@ export async function download(
   }
 }
 
-async function write(path: string, contents: AsyncIterable<Uint8Array>): Promise<number> {
+async function write(path: string, contents: FileBytes): Promise<number> {
   const file = await open(path, 'wx', 0o600)
   try {
     let size = 0
     for await (const piece of contents) {
       await file.writeFile(piece)
       size += piece.length
+      contents.giveBack(piece)
     }
     await file.sync()
     return size

@@ -16,6 +16,12 @@ export interface NamedFile {
   readonly size: number
 }
 
+/** The bytes of a file, piece by piece, each checked. */
+export interface FileBytes extends AsyncIterable<Uint8Array> {
+  /** Whoever is done with a piece may say so; its memory is then filled again, and nobody may read it any more. */
+  giveBack(piece: Uint8Array): void
+}
+
 /** A record on the main chain. */
 export interface RecordOnChain {
   readonly transaction: SignedTransaction
@@ -65,10 +71,10 @@ export interface EmrNode {
   /** Writes a file into the download folder, fetched from peers where this node lacks it. */
   getFile(cid: CID, signal: AbortSignal): Promise<{ path: string; size: number }>
   /** A file of this node's own store as a CAR, or one block of it; both throw `file_unavailable`. */
-  fileAsCar(cid: CID): Promise<AsyncIterable<Uint8Array>>
+  fileAsCar(cid: CID): Promise<FileBytes>
   fileBlock(cid: CID): Promise<Uint8Array>
   /** The contents of a file, fetched from peers where this node lacks it. */
-  readFile(cid: CID, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+  readFile(cid: CID, signal: AbortSignal): Promise<FileBytes>
 
   tip(): StoredBlock
   blockAt(height: number): Promise<Block | undefined>

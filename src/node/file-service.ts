@@ -1,13 +1,15 @@
+import type { FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { CID } from 'multiformats/cid'
 import { EmrError, isEmrError } from '../errors.js'
+import { type BlockBuffers, createBlockBuffers } from '../files/block-buffers.js'
 import { matchesCid, normalCid } from '../files/file-block.js'
 import { describeFile } from '../files/file-node.js'
 import type { FileStore } from '../files/file-store.js'
 import type { JsonTable } from '../ledger/json-table.js'
 import type { Network } from '../network/network.js'
 import { download, safeBaseName } from './download.js'
-import type { NamedFile } from './emr-node.js'
+import type { FileBytes, NamedFile } from './emr-node.js'
 import { openUnderRoot } from './file-root.js'
 
 export interface FileServiceOptions {
@@ -34,8 +36,8 @@ export interface FileService {
   /** Name and size for a record of this file: as create_hash answered, else from the file's own root block. */
   describe(cid: CID, signal: AbortSignal): Promise<{ name: string | undefined; size: number }>
   getFile(cid: CID, signal: AbortSignal): Promise<{ path: string; size: number }>
-  readFile(cid: CID, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
-  fileAsCar(cid: CID): Promise<AsyncIterable<Uint8Array>>
+  readFile(cid: CID, signal: AbortSignal): Promise<FileBytes>
+  fileAsCar(cid: CID): Promise<FileBytes>
   fileBlock(cid: CID): Promise<Uint8Array>
 }
 
@@ -52,7 +54,7 @@ export function createFileService(dependencies: FileServiceDependencies, options
   async function addFromRoot(path: string, signal: AbortSignal): Promise<NamedFile> {
     const { file, name } = await openUnderRoot(fileRoot, path, dataFolder)
     try {
-      return await add(file.createReadStream({ autoClose: false }), name, signal)
+      return await add(piecesOf(file), name, signal)
     } finally {
       await file.close()
     }
@@ -88,20 +90,38 @@ export function createFileService(dependencies: FileServiceDependencies, options
       await hold(cid, signal)
       const known = knownFiles.get(normalCid(cid).toString())
       const name = isNamedSize(known) ? known.name : await nameOnChain(cid)
-      return download(downloads, name ?? cid.toString(), store.read(cid, { signal }))
+      const contents = lend((buffers) => store.read(cid, { signal, buffers }))
+      return download(downloads, name ?? cid.toString(), contents)
     },
 
     async readFile(cid, signal) {
       await hold(cid, signal)
-      return store.read(cid, { signal })
+      return lend((buffers) => store.read(cid, { signal, buffers }))
     },
 
     async fileAsCar(cid) {
       if (!(await store.has(cid))) throw new EmrError('file_unavailable')
-      return store.exportCar(cid)
+      return lend((buffers) => store.exportCar(cid, { buffers }))
     },
     fileBlock: (cid) => store.getBlock(cid),
   }
+}
+
+/** A file from its beginning, in one piece of memory that is filled again and again. */
+async function* piecesOf(file: FileHandle): AsyncGenerator<Uint8Array> {
+  const piece = Buffer.allocUnsafeSlow(256 * 1024)
+  for (;;) {
+    const { bytesRead } = await file.read(piece, 0, piece.length)
+    if (bytesRead === 0) return
+    yield piece.subarray(0, bytesRead)
+  }
+}
+
+/** What is read into buffers that come back. */
+function lend(read: (buffers: BlockBuffers) => AsyncIterable<Uint8Array>): FileBytes {
+  const buffers = createBlockBuffers()
+  const pieces = read(buffers)
+  return { [Symbol.asyncIterator]: () => pieces[Symbol.asyncIterator](), giveBack: buffers.giveBack }
 }
 
 const isNamedSize = (value: unknown): value is { name: string; size: number } =>

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -14,6 +15,7 @@ import {
 import { join } from 'node:path'
 import { CarReader } from '@ipld/car'
 import t, { type Test } from 'tap'
+import { createBlockBuffers } from '#emrchain/files/block-buffers.js'
 import { createEmbeddedFileStore } from '#emrchain/files/embedded/create-embedded-file-store.js'
 import type { FileStore } from '#emrchain/files/file-store.js'
 import { readFile } from '#emrchain/files/walk-file.js'
@@ -156,6 +158,37 @@ t.test('a slow reader costs no memory', async (t) => {
   }
   t.equal(taken, 200)
   t.ok(ahead <= 12, `blocks are read ahead, but few: ${ahead}`)
+})
+
+t.test('a reader that gives memory back is served from little of it', async (t) => {
+  const store = await createEmbeddedFileStore({ folder: t.testdir() })
+  t.teardown(() => store.close())
+  const content = await bytesOf(keystream(100 * KIB_256 + 5, 'given back'))
+  const { cid } = await store.add(sourceOf(content))
+  for (const read of [store.read, store.exportCar]) {
+    const expected = await digestOf(read(cid))
+    const buffers = createBlockBuffers()
+    const used = new Set<ArrayBufferLike>()
+    const hash = createHash('sha256')
+    for await (const piece of read(cid, { buffers })) {
+      hash.update(piece)
+      if (piece.length >= KIB_256) used.add(piece.buffer)
+      buffers.giveBack(piece)
+      buffers.giveBack(piece)
+    }
+    t.equal(hash.digest('hex'), expected, 'the same bytes')
+    t.ok(used.size > 0 && used.size <= 12, `100 blocks came in ${used.size} buffers`)
+  }
+
+  const buffers = createBlockBuffers()
+  const kept: Uint8Array[] = []
+  for await (const piece of store.read(cid, { buffers })) kept.push(piece)
+  t.ok(Buffer.concat(kept).equals(content), 'what is not given back is not written over')
+  buffers.giveBack(Buffer.alloc(KIB_256))
+  t.ok(
+    buffers.take(KIB_256).every((byte) => byte === 0),
+    'memory of others is never lent',
+  )
 })
 
 t.test('many files are read at once with few open', async (t) => {

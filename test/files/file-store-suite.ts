@@ -332,7 +332,7 @@ export async function blocksOf(
 ): Promise<{ root: CID; blocks: readonly Block[] }> {
   const made = new Map<string, Uint8Array>()
   const put = async (cid: CID, bytes: unknown) => {
-    if (bytes instanceof Uint8Array) made.set(cid.toString(), bytes)
+    if (bytes instanceof Uint8Array) made.set(cid.toString(), bytes.slice())
     return cid
   }
   const { cid: root } = profile

@@ -3,12 +3,17 @@ import { varint } from 'multiformats'
 import { CID } from 'multiformats/cid'
 import { EmrError } from '../../errors.js'
 import { encodeCarHeader } from '../../protocol/car.js'
+import type { BlockBuffers } from '../block-buffers.js'
 import { blockKey, MAX_BLOCK_BYTES, matchesCid } from '../file-block.js'
 
 /** An open CAR of the store, read by block. */
 export interface CarFile {
-  /** The block, checked. @throws EmrError `file_damaged` if it is not as its CID says, or not in this CAR */
-  get(cid: CID): Promise<Uint8Array>
+  /**
+   * The block, checked, in memory of `buffers` or its own.
+   *
+   * @throws EmrError `file_damaged` if it is not as its CID says, or not in this CAR
+   */
+  get(cid: CID, buffers?: BlockBuffers): Promise<Uint8Array>
   has(cid: CID): boolean
   close(): Promise<void>
 }
@@ -36,10 +41,11 @@ export async function openCarFile(path: string, root: CID): Promise<CarFile> {
     return {
       has: (cid) => places.has(blockKey(cid)),
       close: () => file.close(),
-      async get(cid) {
+      async get(cid, buffers) {
         const place = places.get(blockKey(cid))
         if (!place) throw damaged('It lacks a block.')
-        const bytes = await readExactly(file, place.offset, place.length)
+        const bytes = buffers?.take(place.length) ?? Buffer.allocUnsafeSlow(place.length)
+        await fill(bytes, file, place.offset)
         if (!(await matchesCid(cid, bytes))) throw damaged('A block is not as its CID says.')
         return bytes
       },
@@ -85,10 +91,13 @@ function readHead(bytes: Uint8Array, at: number): { cid: CID; offset: number; en
   }
 }
 
-async function readExactly(file: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = Buffer.allocUnsafeSlow(length)
-  for (let filled = 0; filled < length; ) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, position + filled)
+const readExactly = (file: FileHandle, position: number, length: number): Promise<Uint8Array<ArrayBuffer>> =>
+  fill(Buffer.allocUnsafeSlow(length), file, position)
+
+/** Reads as many bytes as fit. */
+async function fill<T extends Uint8Array>(bytes: T, file: FileHandle, position: number): Promise<T> {
+  for (let filled = 0; filled < bytes.length; ) {
+    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, position + filled)
     if (bytesRead === 0) throw damaged('It ends too early.')
     filled += bytesRead
   }

@@ -3,7 +3,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { encodeCarHeader } from '../../protocol/car.js'
-import { blockKey } from '../file-block.js'
+import { blockKey, MAX_BLOCK_BYTES } from '../file-block.js'
 import { carSectionHead } from '../walk-file.js'
 
 /**
@@ -13,7 +13,10 @@ import { carSectionHead } from '../walk-file.js'
  * which they came.
  */
 export interface CarWriter {
-  /** Takes a block; repeated ones are kept once. Waits when the disk is behind. */
+  /**
+   * Takes a block; repeated ones are kept once. Waits when the disk is behind. Once the promise has resolved, the
+   * bytes may be written over.
+   */
   put(cid: CID, bytes: Uint8Array): Promise<void>
   /** Makes the file durable under this name. */
   commit(root: CID, name: string): Promise<void>
@@ -24,53 +27,64 @@ export interface CarWriter {
 /** Unfinished files end like this; they are removed when the store opens. */
 export const UNFINISHED = '.unfinished'
 
-/** Blocks are gathered to this many bytes, or sections, before one write. */
-const BATCH_BYTES = 2 * 1024 * 1024
-const BATCH_SECTIONS = 256
+/** Blocks are gathered to this many bytes before one write; any block fits. */
+const BATCH_BYTES = MAX_BLOCK_BYTES + 1024
+/** The first batch: most files are small. */
+const FIRST_BATCH_BYTES = 300 * 1024
 
-/** @param placeholder a CID as long as the root will be */
-export async function createCarWriter(folder: string, placeholder: CID): Promise<CarWriter> {
+/** @param standIn a CID as long as the root will be */
+export async function createCarWriter(folder: string, standIn: CID): Promise<CarWriter> {
   const path = join(folder, `${randomBytes(16).toString('hex')}${UNFINISHED}`)
   const file = await open(path, 'wx', 0o600)
-  const header = encodeCarHeader([placeholder])
+  const header = encodeCarHeader([standIn])
   const seen = new Set<string>()
-  let batch: Uint8Array[] = [header]
+  /** Two batches take turns: one is filled while the other is written. */
+  let batch: Uint8Array = Buffer.allocUnsafeSlow(FIRST_BATCH_BYTES)
+  let spare: Uint8Array | undefined
+  batch.set(header)
   let batched = header.length
   let position = 0
+  let putting = Promise.resolve()
   let writing = Promise.resolve()
   let ended = false
 
   /** Hands the batch to the disk once the one before it is written. */
   async function flush(): Promise<void> {
-    const parts = batch
-    const at = position
-    const before = writing
-    batch = []
-    position += batched
-    batched = 0
-    writing = before.then(() => writeAll(file, parts, at))
+    await writing
+    const full = batch
+    writing = writeAll(file, full.subarray(0, batched), position)
     // `commit`, or the next flush, meets the error; until then it must not count as unhandled.
     writing.catch(() => undefined)
-    await before
+    position += batched
+    batched = 0
+    batch = spare ?? Buffer.allocUnsafeSlow(BATCH_BYTES)
+    spare = full.length === BATCH_BYTES ? full : undefined
+  }
+
+  async function append(cid: CID, bytes: Uint8Array): Promise<void> {
+    const key = blockKey(cid)
+    if (ended || seen.has(key)) return
+    seen.add(key)
+    const head = carSectionHead(cid, bytes.length)
+    if (batched + head.length + bytes.length > batch.length) await flush()
+    batch.set(head, batched)
+    batch.set(bytes, batched + head.length)
+    batched += head.length + bytes.length
   }
 
   return {
-    async put(cid, bytes) {
-      const key = blockKey(cid)
-      if (ended || seen.has(key)) return
-      seen.add(key)
-      const head = carSectionHead(cid, bytes.length)
-      batch.push(head, bytes)
-      batched += head.length + bytes.length
-      if (batched >= BATCH_BYTES || batch.length >= 2 * BATCH_SECTIONS) await flush()
+    put(cid, bytes) {
+      putting = putting.then(() => append(cid, bytes))
+      return putting
     },
 
     async commit(root, name) {
       const named = encodeCarHeader([root])
-      if (named.length !== header.length) throw new Error('The root is not as long as its placeholder.')
+      if (named.length !== header.length) throw new Error('The root is not as long as its stand-in.')
+      await putting
       await flush()
       await writing
-      await writeAll(file, [named], 0)
+      await writeAll(file, named, 0)
       await file.datasync()
       await file.close()
       ended = true
@@ -81,6 +95,7 @@ export async function createCarWriter(folder: string, placeholder: CID): Promise
     async discard() {
       if (ended) return
       ended = true
+      await putting.catch(() => undefined)
       await writing.catch(() => undefined)
       await file.close()
       await rm(path, { force: true })
@@ -88,15 +103,11 @@ export async function createCarWriter(folder: string, placeholder: CID): Promise
   }
 }
 
-async function writeAll(file: FileHandle, parts: readonly Uint8Array[], position: number): Promise<void> {
-  let rest = [...parts]
-  let at = position
-  while (rest.length > 0) {
+async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
     // A write may take less than it was given, at the end of a quota for one; the next one then says why.
-    let { bytesWritten } = await file.writev(rest, at)
-    at += bytesWritten
-    while (rest[0] && bytesWritten >= rest[0].length) bytesWritten -= rest.shift()?.length ?? 0
-    if (rest[0] && bytesWritten > 0) rest = [rest[0].subarray(bytesWritten), ...rest.slice(1)]
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written)
+    written += bytesWritten
   }
 }
 

@@ -6,7 +6,7 @@ import { EmrError, isEmrError } from '../../errors.js'
 import { throwIfAborted } from '../abortable.js'
 import { blockKey, normalCid } from '../file-block.js'
 import { describeFile } from '../file-node.js'
-import type { FileStore, StoredFile } from '../file-store.js'
+import type { FileStore, ReadCall, StoredFile } from '../file-store.js'
 import { importFile } from '../import-file.js'
 import { createOperations } from '../operations.js'
 import { verifyCar } from '../verify-car.js'
@@ -27,7 +27,7 @@ const IDLE_CARS = 16
 const LOW_SPACE_BYTES = 512 * 1024 * 1024
 
 /** As long as the root of every file that `add` makes: a CIDv0. */
-const CIDV0_PLACEHOLDER = CID.createV0(Digest.create(0x12, new Uint8Array(32)))
+const ANY_CIDV0 = CID.createV0(Digest.create(0x12, new Uint8Array(32)))
 
 /**
  * The store that needs no other program: `<folder>/<cid>.car`, one CARv1 for each file, mode 0600. Blocks lie in the
@@ -66,14 +66,14 @@ export async function createEmbeddedFileStore({
   /** Reads a file with its CAR held open. */
   async function* reading(
     root: CID,
-    signal: AbortSignal,
+    { signal, buffers }: ReadCall & { readonly signal: AbortSignal },
     read: (getBlock: GetBlock, options: WalkOptions) => AsyncIterable<Uint8Array>,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     let held: Lease | undefined
     try {
       held = await lease(root)
       const { car } = held
-      yield* read((cid) => car.get(cid), { signal })
+      yield* read((cid) => car.get(cid, buffers), { signal })
     } catch (error) {
       throw readError(error, root, held)
     } finally {
@@ -97,14 +97,14 @@ export async function createEmbeddedFileStore({
 
   /** Writes a CAR, whole or not at all. */
   async function writing(
-    placeholder: CID,
+    standIn: CID,
     signal: AbortSignal,
     write: (writer: CarWriter) => Promise<StoredFile>,
   ): Promise<StoredFile> {
     throwIfAborted(signal)
     let writer: CarWriter | undefined
     try {
-      writer = await createCarWriter(folder, placeholder)
+      writer = await createCarWriter(folder, standIn)
       const file = await write(writer)
       throwIfAborted(signal)
       await writer.commit(file.cid, nameOf(file.cid))
@@ -123,7 +123,7 @@ export async function createEmbeddedFileStore({
 
     add: (source, { signal: caller } = {}) =>
       operations.run(caller, (signal) =>
-        writing(CIDV0_PLACEHOLDER, signal, (writer) => importFile(source, writer.put, signal)),
+        writing(ANY_CIDV0, signal, (writer) => importFile(source, writer.put, signal)),
       ),
 
     async importCar(cid, source, { signal: caller, maxBytes } = {}) {
@@ -151,17 +151,17 @@ export async function createEmbeddedFileStore({
       return operations.run(caller, async (signal) => describeFile(root, await readBlock(root, root, signal)))
     },
 
-    async *read(cid, { signal: caller } = {}) {
+    async *read(cid, { signal: caller, buffers } = {}) {
       const root = normalCid(cid)
       yield* operations.stream(caller, (signal) =>
-        reading(root, signal, (getBlock, options) => readFile(root, getBlock, options)),
+        reading(root, { signal, buffers }, (getBlock, options) => readFile(root, getBlock, options)),
       )
     },
 
-    async *exportCar(cid, { signal: caller } = {}) {
+    async *exportCar(cid, { signal: caller, buffers } = {}) {
       const root = normalCid(cid)
       yield* operations.stream(caller, (signal) =>
-        reading(root, signal, (getBlock, options) => exportFile(cid, getBlock, options)),
+        reading(root, { signal, buffers }, (getBlock, options) => exportFile(cid, getBlock, options)),
       )
     },
 

@@ -121,8 +121,10 @@ export function createKuboFileStore({ url, authorization, timeouts }: KuboFileSt
         signal,
         async function* (until) {
           for await (const chunk of abortable(source, until)) {
-            await writer.write(chunk)
-            yield chunk
+            // Neither the copy nor the connection is done with it when the source is asked for the next one.
+            const own = chunk.slice()
+            await writer.write(own)
+            yield own
           }
           await writer.close()
         },

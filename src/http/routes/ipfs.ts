@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { EmrError } from '../../errors.js'
 import type { EmrNode } from '../../node/emr-node.js'
 import { parseFileCid } from '../../protocol/cid.js'
+import { streamOf } from '../file-stream.js'
 import { Bytes, problems, signalOf, type TypedServer } from '../route.js'
 
 /** `GET /ipfs/:cid`: files as blocks, which whoever asks can check, and to the operator as contents. */
@@ -35,7 +36,7 @@ export function ipfsRoutes(server: TypedServer, node: EmrNode): void {
         return Buffer.from(await node.fileBlock(cid))
       }
       reply.type('application/vnd.ipld.car; version=1; order=dfs; dups=n')
-      return Readable.from(await node.fileAsCar(cid))
+      return streamOf(await node.fileAsCar(cid), reply.raw)
     },
   )
 
@@ -57,7 +58,7 @@ export function ipfsRoutes(server: TypedServer, node: EmrNode): void {
     async (request, reply) => {
       const contents = await node.readFile(parseFileCid(request.params.cid), signalOf(reply))
       reply.type('application/octet-stream').header('x-content-type-options', 'nosniff')
-      return Readable.from(contents)
+      return streamOf(contents, reply.raw)
     },
   )
 
