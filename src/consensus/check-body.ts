@@ -38,7 +38,7 @@ export function checkBody(block: Block, context: BodyContext): void {
     }
     seen.add(id)
     if (transaction.at > header.time + MAX_TIME_AHEAD) {
-      throw new EmrError('transaction_from_future', undefined, { transaction: id })
+      throw new EmrError('block_transaction_from_future', undefined, { transaction: id })
     }
     checkTransaction(transaction, network, genesis, rules)
   }

@@ -45,6 +45,7 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   block_wrong_list: 422,
   block_wrong_transactions: 422,
   block_duplicate_transaction: 422,
+  block_transaction_from_future: 422,
   block_too_large: 413,
   block_wrong_results: 422,
   block_unknown: 404,

@@ -251,8 +251,8 @@ const cases: readonly Case[] = [
   },
   {
     name: 'a transaction dated over 120 s after its block',
-    code: 'transaction_from_future',
-    verdict: 'ignore',
+    code: 'block_transaction_from_future',
+    verdict: 'penalise',
     make: () => maker.block(genesis, [maker.record('late', { at: genesis.time + 1_000 + 120_001 })]),
   },
 ]

@@ -141,7 +141,7 @@ t.test('both refuse the same blocks for the same reason', options, async (t) => 
     [
       'a record from the future',
       [easy.block(genesis, [easy.record('late', { at: genesis.time + 121_001 })])],
-      'transaction_from_future',
+      'block_transaction_from_future',
     ],
     ['a record of another network', [easy.block(genesis, [elsewhere])], 'other_network'],
     ['a record whose signature is not its own', [easy.block(genesis, [unsigned])], 'transaction_bad_signature'],

@@ -280,7 +280,7 @@ def check_header(header, parent, network, signature):
 
 
 def check_transaction(data, tx, network, genesis_id, block):
-    require(tx["at"] <= block["time"] + 120_000, "transaction_from_future")
+    require(tx["at"] <= block["time"] + 120_000, "block_transaction_from_future")
     require(len(data) <= network["maxTransactionBytes"], "transaction_too_large")
     require(bytes(tx["chain"]) == genesis_id, "other_network")
     require("label" not in tx["body"] or network["clearLabels"], "clear_label_forbidden")
