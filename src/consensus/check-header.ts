@@ -2,9 +2,9 @@ import { EmrError } from '../errors.js'
 import { type SignedHeader, signedHeaderBytes } from '../protocol/block.js'
 import { equalBytes } from '../protocol/canonical.js'
 import { cidToHex } from '../protocol/cid.js'
-import { compactToTarget } from '../protocol/compact-target.js'
+import { compactToHex, compactToTarget } from '../protocol/compact-target.js'
 import type { IdentifiedHeader } from '../protocol/header.js'
-import { compactToHex, type NetworkParameters } from '../protocol/network-parameters.js'
+import type { NetworkParameters } from '../protocol/network-parameters.js'
 import { MAX_TIME_AHEAD, type SignatureRules } from '../protocol/transaction.js'
 import { expectedTarget } from './difficulty.js'
 
@@ -37,10 +37,11 @@ export function checkHeader(
     throw new EmrError('header_wrong_height', undefined, { height: header.height, expected: parent.height + 1 })
   }
   const target = compactToTarget(header.target)
-  if (header.target !== expectedTarget(network)) {
+  const expected = expectedTarget(network, parent)
+  if (header.target !== expected) {
     throw new EmrError('header_wrong_target', undefined, {
       target: compactToHex(header.target),
-      expected: compactToHex(expectedTarget(network)),
+      expected: compactToHex(expected),
     })
   }
   if (header.time <= parent.time) throw new EmrError('header_time_too_early')

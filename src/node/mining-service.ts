@@ -63,7 +63,7 @@ export function createMiningService(dependencies: MiningDependencies, { interval
     const { header: parent } = chain.tip()
     const time = Math.max(now(), parent.time + 1)
     const transactions = mempool.selectFor(time)
-    const target = expectedTarget(network)
+    const target = expectedTarget(network, parent)
     const header = encodeHeader({
       version: network.version,
       height: parent.height + 1,

@@ -1,3 +1,4 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { EmrError } from '../errors.js'
 
 /**
@@ -47,3 +48,13 @@ export function targetToBytes(target: bigint): Uint8Array {
   }
   return bytes
 }
+
+/** The four big-endian bytes of a compact target. */
+export function compactToBytes(compact: number): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, compact)
+  return bytes
+}
+
+/** The eight hexadecimal digits of a compact target, as network files and answers write it. */
+export const compactToHex = (compact: number): string => bytesToHex(compactToBytes(compact))

@@ -2,7 +2,8 @@ import { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 import { decodeCanonical, encodeCanonical, isBytes } from './canonical.js'
 import { cidOf, isChainLink } from './cid.js'
-import { compactToBytes, type NetworkParameters } from './network-parameters.js'
+import { compactToBytes } from './compact-target.js'
+import type { NetworkParameters } from './network-parameters.js'
 
 /** Length of every header in bytes: all fields have a fixed width, so the nonce stands at one place. */
 export const HEADER_LENGTH = 180

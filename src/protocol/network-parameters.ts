@@ -1,36 +1,40 @@
-import { bytesToHex } from '@noble/hashes/utils.js'
 import type { CID } from 'multiformats/cid'
 import Type, { type Static } from 'typebox'
 import Value from 'typebox/value'
 import { EmrError } from '../errors.js'
 import { encodeCanonical } from './canonical.js'
 import { cidOf } from './cid.js'
-import { compactToTarget, EASIEST_TARGET } from './compact-target.js'
+import {
+  AsertDifficulty,
+  type Difficulty,
+  difficultyFields,
+  FixedDifficulty,
+  readDifficulty,
+  ruleOf,
+} from './difficulty-rule.js'
 
 /** Version of the protocol that this program speaks: format of headers and set of transaction kinds. */
 export const PROTOCOL_VERSION = 1
 
 const whole = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum })
 
-/** The network file, as people write it: JSON. docs/protocol.md, "Network parameters". */
-export const NetworkFile = Type.Object(
-  {
-    name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,31}$' }),
-    version: whole(1, 23),
-    time: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' }),
-    difficulty: Type.Object(
-      { rule: Type.Literal('fixed'), target: Type.String({ pattern: '^[0-9a-f]{8}$' }) },
-      { additionalProperties: false },
-    ),
-    maxTransactionBytes: whole(512, 65_536),
-    maxBlockTransactions: whole(1, 40_000),
-    maxBlockBytes: whole(65_536, 33_554_432),
-    clearLabels: Type.Boolean(),
-    administrators: Type.Null(),
-  },
-  { additionalProperties: false },
-)
-export type NetworkFile = Static<typeof NetworkFile>
+/** What a network file says besides its difficulty. */
+const common = {
+  name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,31}$' }),
+  version: whole(1, 23),
+  time: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$' }),
+  maxTransactionBytes: whole(512, 65_536),
+  maxBlockTransactions: whole(1, 40_000),
+  maxBlockBytes: whole(65_536, 33_554_432),
+  clearLabels: Type.Boolean(),
+  administrators: Type.Null(),
+}
+const networkFile = <T extends Type.TSchema>(difficulty: T) =>
+  Type.Object({ ...common, difficulty }, { additionalProperties: false })
+
+/** The network file, as people write it: JSON, by its difficulty rule. docs/protocol.md, "Network parameters". */
+const networkFiles = { fixed: networkFile(FixedDifficulty), asert: networkFile(AsertDifficulty) }
+export type NetworkFile = Static<typeof networkFiles.fixed> | Static<typeof networkFiles.asert>
 
 /** A network: its rules, and the block of parameters whose CID fixes its genesis. */
 export interface NetworkParameters {
@@ -38,8 +42,10 @@ export interface NetworkParameters {
   readonly version: number
   /** Time of the genesis block in ms since 1970. */
   readonly genesisTime: number
-  /** Compact target of every block (rule `fixed`). */
+  /** Compact target of genesis, and by the rule `fixed` of every block. */
   readonly target: number
+  /** How the target of a block follows from what came before. */
+  readonly difficulty: Difficulty
   readonly maxTransactionBytes: number
   readonly maxBlockTransactions: number
   /** Largest sum of the sizes of a block's transactions, in bytes. */
@@ -70,8 +76,9 @@ export const paperNetwork: NetworkFile = {
  * @throws EmrError `invalid_network`, `unsupported_version`
  */
 export function parseNetworkFile(json: unknown): NetworkParameters {
-  if (!Value.Check(NetworkFile, json)) {
-    const [first] = Value.Errors(NetworkFile, json)
+  const schema = networkFiles[ruleOf(json)]
+  if (!Value.Check(schema, json)) {
+    const [first] = Value.Errors(schema, json)
     throw new EmrError('invalid_network', first ? `${first.instancePath || 'file'}: ${first.message}.` : undefined)
   }
   if (json.version > PROTOCOL_VERSION) throw new EmrError('unsupported_version', undefined, { version: json.version })
@@ -80,18 +87,14 @@ export function parseNetworkFile(json: unknown): NetworkParameters {
   if (!(genesisTime >= 0) || new Date(genesisTime).toISOString() !== json.time) {
     throw new EmrError('invalid_network', 'time: not a date.')
   }
-  const target = Number.parseInt(json.difficulty.target, 16)
-  assertTarget(target)
-  const bytes = encodeCanonical({
-    ...json,
-    time: genesisTime,
-    difficulty: { rule: json.difficulty.rule, target: compactToBytes(target) },
-  })
+  const { target, difficulty } = readDifficulty(json.difficulty)
+  const bytes = encodeCanonical({ ...json, time: genesisTime, difficulty: difficultyFields(target, difficulty) })
   return {
     name: json.name,
     version: json.version,
     genesisTime,
     target,
+    difficulty,
     maxTransactionBytes: json.maxTransactionBytes,
     maxBlockTransactions: json.maxBlockTransactions,
     maxBlockBytes: json.maxBlockBytes,
@@ -100,26 +103,3 @@ export function parseNetworkFile(json: unknown): NetworkParameters {
     cid: cidOf(bytes),
   }
 }
-
-function assertTarget(compact: number): void {
-  let target: bigint
-  try {
-    target = compactToTarget(compact)
-  } catch (cause) {
-    throw new EmrError('invalid_network', 'difficulty: the target is not a normalised compact target.', {}, { cause })
-  }
-  if (target > compactToTarget(EASIEST_TARGET)) {
-    const easiest = compactToHex(EASIEST_TARGET)
-    throw new EmrError('invalid_network', `difficulty: the target is above the easiest, ${easiest}.`)
-  }
-}
-
-/** The four big-endian bytes of a compact target. */
-export function compactToBytes(compact: number): Uint8Array {
-  const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, compact)
-  return bytes
-}
-
-/** The eight hexadecimal digits of a compact target, as network files and answers write it. */
-export const compactToHex = (compact: number): string => bytesToHex(compactToBytes(compact))

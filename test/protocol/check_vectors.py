@@ -61,8 +61,8 @@ def parameters_of(file):
     """The block of a network file."""
     date, _, milliseconds = file["time"].rstrip("Z").partition(".")
     seconds = calendar.timegm(time.strptime(date, "%Y-%m-%dT%H:%M:%S"))
-    target = bytes.fromhex(file["difficulty"]["target"])
-    return {**file, "time": seconds * 1000 + int(milliseconds), "difficulty": {**file["difficulty"], "target": target}}
+    targets = {key: bytes.fromhex(file["difficulty"][key]) for key in ("target", "limit") if key in file["difficulty"]}
+    return {**file, "time": seconds * 1000 + int(milliseconds), "difficulty": {**file["difficulty"], **targets}}
 
 
 # --- Files -------------------------------------------------------------------------------------------------
@@ -162,6 +162,13 @@ def check_protocol(vectors):
         target = chain.compact_to_target(int(vector["compact"], 16))
         check(f"{target:064x}" == vector["target"], f"target {vector['compact']}")
         check(f"{chain.work_of(target):x}" == vector["work"], f"work of {vector['compact']}")
+    for vector in vectors["asert"]:
+        # A genesis at the time of its spacing has a parent at 0.
+        difficulty = {"rule": "asert", "target": bytes.fromhex(vector["target"]), "limit": bytes.fromhex(vector["limit"]),
+                      "spacing": vector["spacing"], "halfLife": vector["halfLife"]}
+        parent = {"time": vector["timeDiff"], "height": vector["heightDiff"]}
+        following = chain.next_target({"time": vector["spacing"], "difficulty": difficulty}, parent)
+        check(f"{following:08x}" == vector["next"], f"asert: {vector}: {following:08x}")
     for compact in vectors["refusedTargets"]:
         check(code_of(chain.compact_to_target, int(compact, 16)) == "header_bad_target", f"no target: {compact}")
     for vector in vectors["cbor"]["canonical"]:
@@ -203,7 +210,7 @@ def main(folder):
     read = lambda name: open(os.path.join(folder, name), "rb").read()
     check_protocol(json.loads(read("protocol.json")))
     check_encryption(json.loads(read("file-cipher.json")))
-    for name in ("chain.car", "chain-paper.car"):
+    for name in ("chain.car", "chain-paper.car", "chain-asert.car"):
         check(code_of(chain.verify_chain, read(name)) == "ok", name)
         check_flips(name, read(name))
     print(f"{checked} checks hold")

@@ -27,6 +27,8 @@ import {
   labelled,
   loser,
   makeChains,
+  moving,
+  movingBlocks,
   paper,
   paperBlocks,
   plain,
@@ -96,6 +98,7 @@ t.test('both find the same tip', options, async (t) => {
     ['genesis alone', easy, [], genesis],
     ['a branch that lost', easy, [first, loser, second, third], third.header],
     ['the built-in network', paper, paperBlocks, paperBlocks[2]?.header ?? genesis],
+    ['a target that moves', moving, movingBlocks, movingBlocks.at(-1)?.header ?? genesis],
     ['of equal work the lower hash', easy, [first, twin], lower.header],
     ['in either order', easy, [twin, first], lower.header],
     ['a record on two branches, twice on neither', easy, [first, loser, longer], longer.header],
@@ -155,6 +158,33 @@ t.test('both refuse the same blocks for the same reason', options, async (t) => 
   for (const [at, [name, blocks, code]] of cases.entries()) {
     t.equal(verdicts[at], `invalid ${code}`, name)
     t.equal(await judge(easy, blocks), `invalid ${code}`, `${name} here`)
+  }
+})
+
+t.test('both refuse the same targets where the target moves', options, async (t) => {
+  const [start] = movingBlocks
+  if (!start) throw new Error('There is no block.')
+  const after = (pause: number, change = {}) =>
+    moving.block(start.header, [], { header: { time: start.header.time + pause, ...change } })
+  const early = after(1)
+  const late = after(30_000)
+  const { target } = early.header
+  const twice = (block: Block, target: number): Block =>
+    moving.block(block.header, [], { header: { time: block.header.time + 1, target } })
+  const cases: readonly [name: string, blocks: readonly Block[]][] = [
+    ['an easier one', [start, after(1, { target: target + 1 })]],
+    ['a harder one', [start, after(1, { target: target - 1 })]],
+    ['that of the parameters after an early block', [start, early, twice(early, moving.network.target)]],
+    ['that of the parameters after a late block', [start, late, twice(late, moving.network.target)]],
+    ['the limit on schedule', [start, after(1_000, { target: 0x207fffff })]],
+  ]
+  const verdicts = judgeInPython(
+    t,
+    cases.map(([, blocks]) => chainFile(moving, blocks)),
+  )
+  for (const [at, [name, blocks]] of cases.entries()) {
+    t.equal(verdicts[at], 'invalid header_wrong_target', name)
+    t.equal(await judge(moving, blocks), 'invalid header_wrong_target', `${name} here`)
   }
 })
 

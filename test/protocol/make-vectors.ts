@@ -1,14 +1,21 @@
 import type { CID } from 'multiformats/cid'
+import { asertTarget } from '#emrchain/consensus/asert.js'
 import { workOf } from '#emrchain/consensus/difficulty.js'
 import { type Block, blockSections, encodeTransactionList, genesisSections } from '#emrchain/protocol/block.js'
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { encodeBlocks, encodeCar } from '#emrchain/protocol/car.js'
 import { cidOf } from '#emrchain/protocol/cid.js'
-import { compactToTarget, targetToBytes } from '#emrchain/protocol/compact-target.js'
+import { compactToTarget, targetToBytes, targetToCompact } from '#emrchain/protocol/compact-target.js'
 import { encodeHeader } from '#emrchain/protocol/header.js'
 import { paperNetwork } from '#emrchain/protocol/network-parameters.js'
 import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
-import { type BlockMaker, createBlockMaker, easyNetworkFile, signerOf } from '../fixtures/block-maker.js'
+import {
+  asertNetworkFile,
+  type BlockMaker,
+  createBlockMaker,
+  easyNetworkFile,
+  signerOf,
+} from '../fixtures/block-maker.js'
 import { byteVectors } from './byte-vectors.js'
 
 /** The networks, transactions and blocks of which the frozen vectors are made. The keys are the same in every run. */
@@ -35,6 +42,23 @@ function minePaper(): Block[] {
     blocks.push(paper.block(parent, at === 1 ? [] : [paper.record(`MRI ${at}`)], { header: { nonce } }))
   }
   return blocks
+}
+
+/** Blocks of a network whose target moves: on schedule, early, late beyond the limit, and one that lost. */
+export const moving = createBlockMaker(asertNetworkFile)
+export const movingBlocks: readonly Block[] = makeMoving()
+
+function makeMoving(): Block[] {
+  const blocks: Block[] = []
+  for (const [at, pause] of [1_000, 1, 250, 50_000, 1_000, 1].entries()) {
+    const parent = blocks.at(-1)?.header ?? moving.genesis
+    const records = at === 2 ? [moving.record('MRI')] : []
+    blocks.push(moving.block(parent, records, { header: { time: parent.time + pause } }))
+  }
+  const [first] = blocks
+  return first
+    ? [first, moving.block(first.header, [], { header: { time: first.header.time + 9 } }), ...blocks.slice(1)]
+    : []
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
@@ -66,6 +90,42 @@ const targetVector = (compact: string) => ({
   work: workOf(Number.parseInt(compact, 16)).toString(16),
 })
 
+/** The next target by aserti3-2d, times in one unit, from the anchor's parent. */
+const asertVector = (fields: readonly [string, string, number, number, number, number]) => {
+  const [target, limit, spacing, halfLife, timeDiff, heightDiff] = fields
+  const numberOf = (compact: string): bigint => compactToTarget(Number.parseInt(compact, 16))
+  const input = { anchorTarget: numberOf(target), limit: numberOf(limit), spacing, halfLife, timeDiff, heightDiff }
+  const next = targetToCompact(asertTarget(input)).toString(16).padStart(8, '0')
+  return { target, limit, spacing, halfLife, timeDiff, heightDiff, next }
+}
+
+/** Those of docs/protocol.md in seconds, and what is hard: truncation of both kinds, both ends, far from both. */
+const asertCases: (readonly [string, string, number, number, number, number])[] = [
+  ...(
+    [
+      [10, 0],
+      [3_610, 0],
+      [10, 360],
+      [600, 0],
+      [100_000, 0],
+      [11, 0],
+      [9, 0],
+      [10, 1],
+      [0, 0],
+      [1_810, 0],
+      [10, 180],
+      [-100_000, 0],
+      [10, 1_000_000],
+      [2 ** 53 - 1, 0],
+      [10, 2 ** 32 - 1],
+    ] as const
+  ).map(([timeDiff, heightDiff]) => ['1e7fffff', '1f7fffff', 10, 3_600, timeDiff, heightDiff] as const),
+  ['01010000', '207fffff', 100, 1_000, 200_000, 0],
+  ['01010000', '207fffff', 100, 1_000, 100, 20],
+  ['207fffff', '207fffff', 100, 1_000, 1_100, 0],
+  ['1802aee8', '1d00ffff', 600, 172_800, 900, 1],
+]
+
 const headerVector = (height: number, nonce: number) => {
   const bytes = encodeHeader({ ...first.header, height, nonce })
   return { height, nonce, length: bytes.length, bytes: hex(bytes), id: cidOf(bytes).toString() }
@@ -76,7 +136,11 @@ export const makeVectors = () => ({
   source:
     'Made by test/protocol/protocol.test.ts; frozen. Keys are Ed25519 seeds SHA-256("patient"), SHA-256("miner").',
   seeds: { patient: seedOf('patient'), miner: seedOf('miner') },
-  networks: { paper: networkVector(paperNetwork, paper), easy: networkVector(easyNetworkFile, easy) },
+  networks: {
+    paper: networkVector(paperNetwork, paper),
+    easy: networkVector(easyNetworkFile, easy),
+    asert: networkVector(asertNetworkFile, moving),
+  },
   transactions: { labelled: transactionVector(labelled), plain: transactionVector(plain) },
   block: {
     header: hex(first.header.bytes),
@@ -100,6 +164,7 @@ export const makeVectors = () => ({
     '01010000',
     '2100ffff',
   ].map(targetVector),
+  asert: asertCases.map(asertVector),
   refusedTargets: ['00000000', '01000000', '1d000000', '1d800001', '1dffffff', '22010000', '1d0000ff', '04000001'],
   ...byteVectors(labelled, first.header),
   files: [
@@ -121,4 +186,5 @@ export function chainFile({ network, genesis }: BlockMaker, blocks: readonly Blo
 export const makeChains = (): Record<string, Uint8Array> => ({
   'chain.car': chainFile(easy, easyBlocks),
   'chain-paper.car': chainFile(paper, paperBlocks),
+  'chain-asert.car': chainFile(moving, movingBlocks),
 })

@@ -163,6 +163,35 @@ t.test('network files', async (t) => {
     t.throws(() => parseNetworkFile({ ...paperNetwork, ...change }), { code: 'invalid_network' }, name)
   }
   t.throws(() => parseNetworkFile(null), { code: 'invalid_network' })
+
+  const asert = { rule: 'asert', target: '1e7fffff', limit: '1f7fffff', spacing: 10_000, halfLife: 600_000 }
+  const { bytes } = parseNetworkFile({ ...paperNetwork, difficulty: asert })
+  const unhexed = { ...asert, target: unhex('1e7fffff'), limit: unhex('1f7fffff') }
+  t.same((decodeCanonical(bytes) as { difficulty: object }).difficulty, unhexed, 'targets are bytes')
+  const { limit: _, ...limitless } = asert
+  for (const [difficulty, message] of [
+    [null, /\/difficulty:/],
+    [{}, /\/difficulty\/rule: must be "fixed" or "asert"/],
+    [{ ...asert, rule: 'lwma' }, /\/difficulty\/rule: must be "fixed" or "asert"/],
+    [{ ...asert, rule: 'fixed' }, /\/difficulty.*limit/],
+    [limitless, /\/difficulty.*limit/],
+    [{ ...asert, window: 60 }, /\/difficulty.*window/],
+    [{ ...asert, target: '1f7fffff00' }, /\/difficulty\/target/],
+    [{ ...asert, target: '1f0000ff' }, /\/difficulty\/target: is no normalised/],
+    [{ ...asert, limit: '1f800001' }, /\/difficulty\/limit: is no normalised/],
+    [{ ...asert, limit: '2100ffff' }, /\/difficulty\/limit: is above the easiest, 207fffff/],
+    [{ ...asert, target: '2000ffff' }, /\/difficulty\/target: is above the limit, 1f7fffff/],
+    [{ ...asert, spacing: 0 }, /\/difficulty\/spacing: must be >= 100/],
+    [{ ...asert, spacing: 86_400_001 }, /\/difficulty\/spacing: must be <= 86400000/],
+    [{ ...asert, spacing: 10.5 }, /\/difficulty\/spacing: must be integer/],
+    [{ ...asert, spacing: '10000' }, /\/difficulty\/spacing: must be integer/],
+    [{ ...asert, halfLife: -1 }, /\/difficulty\/halfLife: must be >= 1000/],
+    [{ ...asert, halfLife: 2 ** 40 }, /\/difficulty\/halfLife: must be <= 2592000000/],
+    [{ ...asert, halfLife: 9_999 }, /\/difficulty\/halfLife: is shorter than the spacing/],
+  ] as const) {
+    const code = 'invalid_network'
+    t.throws(() => parseNetworkFile({ ...paperNetwork, difficulty }), { code, message }, String(message))
+  }
 })
 
 t.test('whatever is read has one encoding, and nothing but an EmrError comes out', async (t) => {

@@ -143,16 +143,41 @@ def compact_to_target(compact):
     length, digits = compact >> 24, compact & 0x7FFFFF
     target = digits >> 8 * (3 - length) if length <= 3 else digits << 8 * (length - 3)
     require(not compact & 0x800000 and 0 < target < 1 << 256, "header_bad_target")
+    require(target_to_compact(target) == compact, "header_bad_target", "not normalised")
+    return target
+
+
+def target_to_compact(target):
     length = (target.bit_length() + 7) // 8
     digits = target << 8 * (3 - length) if length <= 3 else target >> 8 * (length - 3)
     if digits & 0x800000:
         digits, length = digits >> 8, length + 1
-    require(length << 24 | digits == compact, "header_bad_target", "not normalised")
-    return target
+    return length << 24 | digits
 
 
 def work_of(target):
     return (1 << 256) // (target + 1)
+
+
+def next_target(network, parent):
+    """The compact target that the difficulty rule gives after this parent."""
+    difficulty = network["difficulty"]
+    anchor = int.from_bytes(difficulty["target"], "big")
+    if difficulty["rule"] == "fixed":
+        return anchor
+    spacing, half_life = difficulty["spacing"], difficulty["halfLife"]
+    limit = compact_to_target(int.from_bytes(difficulty["limit"], "big"))
+    late = (parent["time"] - (network["time"] - spacing)) - spacing * (parent["height"] + 1)
+    exponent = abs(late) * 65536 // half_life
+    if late < 0:
+        exponent = -exponent
+    shifts, frac = divmod(exponent, 65536)
+    if shifts > 256:
+        return target_to_compact(limit)
+    factor = 65536 + ((195766423245049 * frac + 971821376 * frac**2 + 5127 * frac**3 + 2**47) >> 48)
+    scaled = compact_to_target(anchor) * factor
+    target = scaled << shifts - 16 if shifts > 16 else scaled >> 16 - shifts
+    return target_to_compact(min(max(target, 1), limit))
 
 
 # --- What the items look like ------------------------------------------------------------------------------
@@ -178,11 +203,13 @@ def read_parameters(data):
     require(is_map(network, "name", "version", "time", "difficulty", "maxTransactionBytes", "maxBlockTransactions",
                    "maxBlockBytes", "clearLabels", "administrators"), "invalid_network", "keys")
     difficulty = network["difficulty"]
-    require(is_map(difficulty, "rule", "target"), "invalid_network", "difficulty")
+    moves = isinstance(difficulty, dict) and difficulty.get("rule") == "asert"
+    keys = ("rule", "target", "limit", "spacing", "halfLife") if moves else ("rule", "target")
+    require(is_map(difficulty, *keys), "invalid_network", "difficulty")
     require(
         isinstance(network["name"], str) and re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", network["name"])
         and is_whole(network["version"], 1, 23) and is_whole(network["time"], 0, 253402300799999)
-        and difficulty["rule"] == "fixed" and is_bytes(difficulty["target"], 4)
+        and difficulty["rule"] in ("fixed", "asert") and is_bytes(difficulty["target"], 4)
         and is_whole(network["maxTransactionBytes"], 512, 65_536)
         and is_whole(network["maxBlockTransactions"], 1, 40_000)
         and is_whole(network["maxBlockBytes"], 65_536, 33_554_432)
@@ -191,7 +218,14 @@ def read_parameters(data):
     )
     require(network["version"] == 1, "unsupported_version")
     easiest = compact_to_target(0x207FFFFF)
-    require(compact_to_target(int.from_bytes(difficulty["target"], "big")) <= easiest, "invalid_network", "target")
+    target = compact_to_target(int.from_bytes(difficulty["target"], "big"))
+    require(target <= easiest, "invalid_network", "target")
+    if moves:
+        spacing, half_life = difficulty["spacing"], difficulty["halfLife"]
+        require(is_bytes(difficulty["limit"], 4) and is_whole(spacing, 100, 86_400_000)
+                and is_whole(half_life, 1_000, 2_592_000_000) and half_life >= spacing, "invalid_network", "asert")
+        require(target <= compact_to_target(int.from_bytes(difficulty["limit"], "big")) <= easiest,
+                "invalid_network", "limit")
     return network
 
 
@@ -270,7 +304,7 @@ def check_header(header, parent, network, signature):
     require(header["version"] == network["version"], "header_malformed", "version")
     require(header["height"] == parent["height"] + 1, "header_wrong_height")
     target = compact_to_target(header["target"])
-    require(header["target"].to_bytes(4, "big") == network["difficulty"]["target"], "header_wrong_target")
+    require(header["target"] == next_target(network, parent), "header_wrong_target")
     require(header["time"] > parent["time"], "header_time_too_early")
     require(int.from_bytes(header["id"][4:], "big") <= target, "header_insufficient_work")
     require(is_valid_key(header["miner"]), "header_bad_miner")
