@@ -20,6 +20,26 @@ export function bytesText(bytes: number): string {
   return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
 }
 
+/** Seconds for people, in the two largest units: `3 d 4 h`, `12 min 5 s`. */
+export function durationText(seconds: number): string {
+  const units = [
+    ['d', 86_400],
+    ['h', 3_600],
+    ['min', 60],
+    ['s', 1],
+  ] as const
+  const first = units.findIndex(([, length]) => seconds >= length)
+  if (first === -1) return '0 s'
+  const parts: string[] = []
+  let rest = seconds
+  for (const [unit, length] of units.slice(first, first + 2)) {
+    const count = Math.floor(rest / length)
+    rest %= length
+    if (count > 0) parts.push(`${count} ${unit}`)
+  }
+  return parts.join(' ')
+}
+
 /** `1 block`, `2 blocks`. */
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 

@@ -6,6 +6,7 @@ import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { EmrNode } from '../node/emr-node.js'
 import { VERSION } from '../node/version.js'
 import { guardRequests, requireDeclaredAccess } from './access.js'
+import { createMetrics } from './create-metrics.js'
 import { answerBadAddress, registerErrorReplies } from './error-replies.js'
 import type { TypedServer } from './route.js'
 import { blockRoutes } from './routes/blocks.js'
@@ -43,6 +44,7 @@ export async function buildServer(node: EmrNode, { logger, hosts }: ServerOption
   }).withTypeProvider<TypeBoxTypeProvider>()
   server.setValidatorCompiler(TypeBoxValidatorCompiler)
 
+  const metricRoutes = createMetrics(server, node)
   guardRequests(server, hosts)
   registerErrorReplies(server)
   server.removeContentTypeParser('text/plain')
@@ -84,6 +86,7 @@ export async function buildServer(node: EmrNode, { logger, hosts }: ServerOption
     ipfsRoutes,
     healthRoutes,
     eventRoutes,
+    metricRoutes,
   ]) {
     routes(server, node)
   }

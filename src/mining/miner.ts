@@ -47,6 +47,12 @@ export interface Miner {
   /** Hashes a second of the running search, else of the last one, else 0. */
   hashRate(): number
 
+  /** Whether a search runs. */
+  isSearching(): boolean
+
+  /** Nonces tried since the miner was made. */
+  hashes(): number
+
   /** Starts the threads before the first search needs them. They live until `close`; idle, they keep no process up. */
   warm(): void
 
@@ -87,6 +93,7 @@ export const createMiner = (options: MinerOptions = {}, dependencies: MinerDepen
   const queue: Search[] = []
   let running: Search | undefined
   let lastRate = 0
+  let finishedHashes = 0
   let lastId = 0
   let closing: Promise<void> | undefined
 
@@ -99,6 +106,7 @@ export const createMiner = (options: MinerOptions = {}, dependencies: MinerDepen
     search.control.stop()
     if (search === running) {
       lastRate = rateOf(search)
+      finishedHashes += search.control.hashes()
       running = undefined
       if (outcome instanceof EmrError && outcome.code === 'mining_failed') pool.discard()
       else pool.rest()
@@ -183,6 +191,8 @@ export const createMiner = (options: MinerOptions = {}, dependencies: MinerDepen
     },
 
     hashRate: () => (running ? rateOf(running) : lastRate),
+    isSearching: () => running !== undefined,
+    hashes: () => finishedHashes + (running?.control.hashes() ?? 0),
 
     warm() {
       if (!closing) pool.warm()

@@ -26,9 +26,10 @@ import type { EmrNode, NodeEvents } from './emr-node.js'
 import { createFileService } from './file-service.js'
 import { createMiningService } from './mining-service.js'
 import { loadNodeKey } from './node-key.js'
+import { createNodeStatus } from './node-status.js'
 import { createRecordService } from './record-service.js'
 import { createSignatureRules } from './signature-rules.js'
-import { VERSION } from './version.js'
+import { createTally } from './tally.js'
 
 /** Largest file that is uploaded or taken from a peer, in bytes. */
 const MAX_FILE_BYTES = 16 * 1024 ** 3
@@ -94,21 +95,24 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   logger.info({ ...ledger.recovery, fileStore: choice, chosenNow: isNew }, 'data folder open')
 
   const store = createChainStore(ledger)
-  const chain = createChain({ network, genesis: genesis.id, rules, store, now })
+  const tally = createTally()
+  const chain = tally.ofChain(createChain({ network, genesis: genesis.id, rules, store, now }))
   const isOnChain = (id: Parameters<typeof store.placeOf>[0]): boolean => store.placeOf(id) !== undefined
-  const mempool = createMempool({
-    network,
-    genesis: genesis.id,
-    rules,
-    isOnChain,
-    now,
-    store: {
-      putPending: ledger.state.putPending,
-      *pending() {
-        for (const { bytes } of ledger.state.pending()) yield bytes
+  const mempool = tally.ofMempool(
+    createMempool({
+      network,
+      genesis: genesis.id,
+      rules,
+      isOnChain,
+      now,
+      store: {
+        putPending: ledger.state.putPending,
+        *pending() {
+          for (const { bytes } of ledger.state.pending()) yield bytes
+        },
       },
-    },
-  })
+    }),
+  )
   const miner = createMiner(config.miningThreads === undefined ? {} : { threads: config.miningThreads })
   const mining = createMiningService(
     {
@@ -119,7 +123,10 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       signer,
       now,
       random,
-      onMined: (block) => briefly(peers.announceBlock(block)),
+      onMined(block) {
+        tally.blockMined()
+        return briefly(peers.announceBlock(block))
+      },
       onTrouble: (error) => logger.warn({ err: error }, 'no block was mined'),
     },
     { interval: config.mine ? config.mineInterval : undefined },
@@ -188,6 +195,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   })
 
   chain.onTipChanged(({ tip, connected, disconnected, returned }) => {
+    tally.tipChanged({ connected, disconnected })
     mempool.follow({ taken: connected.flatMap((block) => block.transactions.map(({ id }) => id)), returned })
     logger.info({ height: tip.header.height, block: tip.header.id.toString(), returned: returned.length }, 'new tip')
     events.emit('tip', { tip, connected, disconnected })
@@ -249,20 +257,20 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
         .map(hostAndPort)
         .sort(),
 
-    async status() {
-      return {
-        version: VERSION,
-        network: network.name,
-        genesis: genesis.id,
-        key: bytesToHex(signer.publicKey),
-        url: ownUrl,
-        tip: chain.tip(),
-        mempool: mempool.size(),
-        peers: peers.peers().length,
-        mining: mining.automatic,
-        fileStore: { kind: fileStore.kind, ...(await fileStore.health()) },
-      }
-    },
+    status: createNodeStatus({
+      network,
+      genesis: genesis.id,
+      key: signer.publicKey,
+      mempool,
+      miner,
+      fileStore,
+      automatic: mining.automatic,
+      url: () => ownUrl,
+      tip: chain.tip,
+      peers: peers.peers,
+      tally: tally.read,
+      now,
+    }),
   }
 
   async function stop(): Promise<void> {

@@ -8,6 +8,7 @@ import type { Block, SignedHeader } from '../protocol/block.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
 import type { HelloMessage } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
+import type { NodeStatus } from './node-status.js'
 
 /** A file as the node knows it. `size` is the cumulative size of its DAG in bytes. */
 export interface NamedFile {
@@ -34,19 +35,6 @@ export interface RecordOnChain {
 export type TransactionStatus =
   | { readonly state: 'pending'; readonly transaction: SignedTransaction }
   | ({ readonly state: 'confirmed' } & RecordOnChain)
-
-export interface NodeStatus {
-  readonly version: string
-  readonly network: string
-  readonly genesis: CID
-  readonly key: string
-  readonly url: string
-  readonly tip: StoredBlock
-  readonly mempool: { transactions: number; bytes: number }
-  readonly peers: number
-  readonly mining: boolean
-  readonly fileStore: { kind: 'embedded' | 'kubo'; state: 'ok' | 'degraded'; detail?: string }
-}
 
 /** What can be asked of a node: the one face that http/ sees. */
 export interface EmrNode {

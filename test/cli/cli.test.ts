@@ -178,8 +178,17 @@ t.test('commands that ask a node', async (t) => {
   const { run, start } = shellOf(t, { EMRCHAIN_NODE: url })
 
   const status = await run('status --json')
-  t.match(json(status), { url, network: 'easy', genesis: node.genesis.toString(), fileStore: { kind: 'embedded' } })
-  t.match((await run('status')).out, /^node +http.*\nnetwork +easy, genesis bafy.*\nchain +1 block,/)
+  t.match(json(status), {
+    url,
+    network: 'easy',
+    genesis: node.genesis.toString(),
+    fileStore: { kind: 'embedded' },
+    warnings: ['no_peers'],
+  })
+  const { out: text } = await run('status')
+  t.match(text, /^node +http.*, up for .*\nnetwork +easy, genesis bafy.*\nchain +1 block,/)
+  t.match(text, /\ntip age +no block after genesis yet\nsync +nobody to compare with/)
+  t.match(text, /\nnext block +2 hashes on average, target 207fffff\npeers +0\n[\s\S]*\nwarning .*\[no_peers\]\n$/)
 
   const listening = new Promise<void>((resolve) => {
     const events: EventEmitter = node.events

@@ -335,6 +335,7 @@ t.test('/openapi.json', async (t) => {
     'GET /healthz',
     'GET /ipfs/{cid}',
     'GET /is_valid',
+    'GET /metrics',
     'GET /mine_block',
     'GET /peers',
     'GET /replace_chain',

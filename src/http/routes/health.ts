@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import type { EmrNode, NodeStatus } from '../../node/emr-node.js'
+import type { EmrNode } from '../../node/emr-node.js'
+import type { NodeStatus } from '../../node/node-status.js'
+import { compactToHex } from '../../protocol/compact-target.js'
 import { TipMessage } from '../../protocol/peer-messages.js'
 import { paperIndex } from '../paper-json.js'
 import { problems, type TypedServer } from '../route.js'
@@ -46,9 +48,34 @@ export function healthRoutes(server: TypedServer, node: EmrNode): void {
             key: Type.String({ description: 'Ed25519 key of the node, hexadecimal' }),
             url: Type.String(),
             clearLabels: Type.Boolean({ description: 'whether records carry names in clear here' }),
-            tip: Type.Object({ ...TipMessage.properties, index: Type.Integer(), time: Type.Integer() }),
+            uptime: Type.Integer({ description: 'seconds since the node was opened' }),
+            tip: Type.Object({
+              ...TipMessage.properties,
+              index: Type.Integer(),
+              time: Type.Integer(),
+              age: Type.Integer({ description: 'seconds since its time; negative where it is ahead of the clock' }),
+            }),
+            next: Type.Object({
+              target: Type.String({ description: 'compact target that the next block must have' }),
+              work: Type.String({ description: 'expected hashes, hexadecimal' }),
+            }),
             mempool: Type.Object({ transactions: Type.Integer(), bytes: Type.Integer() }),
             peers: Type.Integer(),
+            peerStates: Type.Object({
+              answering: Type.Integer(),
+              failing: Type.Integer(),
+              unheard: Type.Integer({ description: 'known from an earlier run' }),
+            }),
+            sync: Type.Object({
+              state: Type.Enum(['at_tip', 'behind', 'alone'], { description: 'alone: no peer answers' }),
+              bestHeight: Type.Integer({ description: 'of the best tip that is known' }),
+            }),
+            reorganisations: Type.Object({
+              count: Type.Integer({ description: 'since the node was opened' }),
+              deepest: Type.Integer({ description: 'most blocks that left the chain at once' }),
+            }),
+            miner: Type.Object({ searching: Type.Boolean(), hashesPerSecond: Type.Integer() }),
+            warnings: Type.Array(Type.String({ description: 'codes of docs/operations.md' })),
             mining: Type.Boolean({ description: 'whether the node mines by itself' }),
             fileStore: FileStoreView,
           }),
@@ -60,15 +87,24 @@ export function healthRoutes(server: TypedServer, node: EmrNode): void {
   )
 }
 
-const statusView = (status: NodeStatus, { network }: EmrNode) => ({
-  ...status,
-  genesis: status.genesis.toString(),
-  clearLabels: network.clearLabels,
-  tip: {
-    id: status.tip.header.id.toString(),
-    height: status.tip.header.height,
-    index: paperIndex(status.tip.header),
-    work: status.tip.work.toString(16),
-    time: status.tip.header.time,
-  },
-})
+const statusView = (status: NodeStatus, { network }: EmrNode) => {
+  const { tip, next, now, startedAt, miner, tally, warnings, ...same } = status
+  return {
+    ...same,
+    genesis: status.genesis.toString(),
+    clearLabels: network.clearLabels,
+    uptime: Math.max(0, Math.floor((now - startedAt) / 1_000)),
+    tip: {
+      id: tip.header.id.toString(),
+      height: tip.header.height,
+      index: paperIndex(tip.header),
+      work: tip.work.toString(16),
+      time: tip.header.time,
+      age: Math.floor((now - tip.header.time) / 1_000),
+    },
+    next: { target: compactToHex(next.target), work: next.work.toString(16) },
+    reorganisations: { count: tally.reorganisations.count, deepest: tally.reorganisations.deepest },
+    miner: { searching: miner.searching, hashesPerSecond: Math.round(miner.hashesPerSecond) },
+    warnings: [...warnings],
+  }
+}
