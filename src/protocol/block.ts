@@ -3,9 +3,9 @@ import type { Signer } from '../crypto/ed25519.js'
 import { sha256 } from '../crypto/hash.js'
 import { EmrError } from '../errors.js'
 import { decodeCanonical, encodeCanonical, equalBytes, isBytes } from './canonical.js'
-import { cidOf, isChainLink } from './cid.js'
+import { CHAIN_CID_LENGTH, cidOf, isChainCid, isChainLink } from './cid.js'
 import { decodeHeader, EMPTY_LIST, type IdentifiedHeader } from './header.js'
-import { decodeTransaction, type SignedTransaction } from './transaction.js'
+import { decodeTransaction, type SignatureClaim, type SignedTransaction } from './transaction.js'
 
 const SIGNED_PREFIX = new TextEncoder().encode('emrchain/block/v1')
 
@@ -34,6 +34,13 @@ export function signedHeaderBytes(id: CID): Uint8Array {
   return bytes
 }
 
+/** What a signed header claims of its signature. */
+export const headerClaim = ({ header, signature }: SignedHeader): SignatureClaim => ({
+  signature,
+  message: signedHeaderBytes(header.id),
+  key: header.miner,
+})
+
 /** Signs a mined header with the key that it names as its miner. */
 export const signHeader = (header: IdentifiedHeader, signer: Signer): SignedHeader => ({
   header,
@@ -41,7 +48,29 @@ export const signHeader = (header: IdentifiedHeader, signer: Signer): SignedHead
 })
 
 /** The list that a header links: the ids of the transactions in order. */
-export const encodeTransactionList = (ids: readonly CID[]): Uint8Array => encodeCanonical(ids)
+export function encodeTransactionList(ids: readonly CID[]): Uint8Array {
+  const head = arrayHead(ids.length)
+  const bytes = new Uint8Array(head.length + ids.length * (LINK_START.length + CHAIN_CID_LENGTH))
+  bytes.set(head)
+  let at = head.length
+  for (const { bytes: id } of ids) {
+    bytes.set(LINK_START, at)
+    bytes.set(id, at + LINK_START.length)
+    at += LINK_START.length + id.length
+  }
+  return bytes
+}
+
+/** What precedes a CID of the chain in DAG-CBOR: tag 42, a byte string of one byte more, a zero. */
+const LINK_START = Uint8Array.of(0xd8, 42, 0x58, CHAIN_CID_LENGTH + 1, 0)
+
+/** The head of a DAG-CBOR array, its length in the shortest form. */
+function arrayHead(length: number): Uint8Array {
+  if (length < 24) return Uint8Array.of(0x80 + length)
+  if (length < 2 ** 8) return Uint8Array.of(0x98, length)
+  if (length < 2 ** 16) return Uint8Array.of(0x99, length >> 8, length)
+  return Uint8Array.of(0x9a, length >> 24, length >> 16, length >> 8, length)
+}
 
 /** What a header's `results` must be for these result codes, one byte each. */
 export const hashResults = (codes: Uint8Array): Uint8Array => sha256(codes)
@@ -103,12 +132,14 @@ export function blockFromSections(sections: readonly Section[]): Block {
     throw new EmrError('block_malformed', 'A list, a signature and a header are the least.')
   }
   const signed = signedHeaderFromSections(signatureSection, headerSection)
-  const ids = decodeTransactionList(listSection.bytes)
+  const bodies = sections.slice(0, -3)
+  const named = bodies.map(({ cid }) => cid)
+  const isAsListed = named.every(isChainCid) && equalBytes(listSection.bytes, encodeTransactionList(named))
+  const ids = isAsListed ? named : decodeTransactionList(listSection.bytes)
   if (!equalBytes(cidOf(listSection.bytes).bytes, signed.header.transactions.bytes)) {
     throw new EmrError('block_wrong_list')
   }
   assertNamed(listSection, signed.header.transactions)
-  const bodies = sections.slice(0, -3)
   if (bodies.length !== ids.length) {
     throw new EmrError('block_wrong_transactions', undefined, { listed: ids.length, present: bodies.length })
   }
@@ -116,10 +147,10 @@ export function blockFromSections(sections: readonly Section[]): Block {
     const listed = ids[position]
     const id = cidOf(section.bytes)
     assertNamed(section, id)
-    if (!listed || !equalBytes(id.bytes, listed.bytes)) {
+    if (!listed || (!isAsListed && !equalBytes(id.bytes, listed.bytes))) {
       throw new EmrError('block_wrong_transactions', undefined, { position })
     }
-    return decodeTransaction(section.bytes)
+    return decodeTransaction(section.bytes, id)
   })
   return { ...signed, transactions }
 }

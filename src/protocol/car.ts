@@ -11,6 +11,7 @@ import {
   signedHeaderFromSections,
 } from './block.js'
 import { decodeCanonical, encodeCanonical, isMapOf } from './canonical.js'
+import { CHAIN_CID_LENGTH, chainCidAt, isChainCidAt } from './cid.js'
 import { HEADER_LENGTH } from './header.js'
 
 /**
@@ -28,6 +29,12 @@ export function encodeCarHeader(roots: readonly CID[]): Uint8Array {
 /** One section of a CAR. */
 export const encodeCarSection = ({ cid, bytes }: Section): Uint8Array =>
   withLength(cid.bytes.length + bytes.length, cid.bytes, bytes)
+
+/** How many bytes a section of a CAR has. */
+export function carSectionLength({ cid, bytes }: Section): number {
+  const length = cid.bytes.length + bytes.length
+  return varint.encodingLength(length) + length
+}
 
 /** A CAR of these sections, in this order. */
 export function encodeCar(roots: readonly CID[], sections: Iterable<Section>): Uint8Array {
@@ -68,8 +75,7 @@ export function decodeCar(car: Uint8Array): { roots: CID[]; sections: Section[] 
       const [length, width] = varint.decode(car, offset)
       const section = car.subarray(offset + width, offset + width + length)
       if (length === 0 || section.length !== length) throw malformed()
-      const [cid, bytes] = CID.decodeFirst(section)
-      sections.push({ cid, bytes })
+      sections.push(sectionFrom(section))
       offset += width + length
     }
     return { roots: roots.map((root) => CID.asCID(root) ?? root), sections }
@@ -113,6 +119,12 @@ export function decodeHeaders(car: Uint8Array): SignedHeader[] {
 export const isHeaderSection = ({ bytes }: Section): boolean =>
   bytes.length === HEADER_LENGTH && bytes[0] === ARRAY_OF_NINE
 const ARRAY_OF_NINE = 0x89
+
+function sectionFrom(section: Uint8Array): Section {
+  if (isChainCidAt(section, 0)) return { cid: chainCidAt(section, 0), bytes: section.subarray(CHAIN_CID_LENGTH) }
+  const [cid, bytes] = CID.decodeFirst(section)
+  return { cid, bytes }
+}
 
 function withLength(length: number, ...parts: Uint8Array[]): Uint8Array {
   const prefix = varint.encodeTo(length, new Uint8Array(varint.encodingLength(length)))

@@ -10,11 +10,39 @@ const DAG_PB = 0x70
 const RAW = 0x55
 const SHA2_256 = 0x12
 
+/** What the bytes of every CID of the chain begin with: version 1, dag-cbor, sha2-256, 32 bytes. */
+const CHAIN_CID_START = [0x01, DAG_CBOR, SHA2_256, 32] as const
+/** Length of the CIDs of the chain in bytes. */
+export const CHAIN_CID_LENGTH = CHAIN_CID_START.length + 32
+
 /** CIDv1 (dag-cbor, sha2-256) of an encoded block: the name of everything on the chain. */
 export const cidOf = (bytes: Uint8Array): CID => cidOfDigest(sha256(bytes))
 
 /** CIDv1 (dag-cbor, sha2-256) for a SHA-256 digest of 32 bytes. */
-export const cidOfDigest = (digest: Uint8Array): CID => CID.createV1(DAG_CBOR, Digest.create(SHA2_256, digest))
+export function cidOfDigest(digest: Uint8Array): CID {
+  const bytes = new Uint8Array(CHAIN_CID_LENGTH)
+  bytes.set(CHAIN_CID_START)
+  bytes.set(digest, CHAIN_CID_START.length)
+  return chainCidAt(bytes, 0)
+}
+
+/** The CID of the chain that begins at `offset`, where `isChainCidAt` says that one does. Shares memory with `bytes`. */
+export function chainCidAt(bytes: Uint8Array, offset: number): CID {
+  const cid = bytes.subarray(offset, offset + CHAIN_CID_LENGTH)
+  const multihash = cid.subarray(2)
+  return new CID(1, DAG_CBOR, new Digest.Digest(SHA2_256, 32, multihash.subarray(2), multihash), cid)
+}
+
+/** Whether a CID of the chain begins at `offset`. Its digest is any 32 bytes. */
+export const isChainCidAt = (bytes: Uint8Array, offset: number): boolean =>
+  offset + CHAIN_CID_LENGTH <= bytes.length &&
+  bytes[offset] === CHAIN_CID_START[0] &&
+  bytes[offset + 1] === CHAIN_CID_START[1] &&
+  bytes[offset + 2] === CHAIN_CID_START[2] &&
+  bytes[offset + 3] === CHAIN_CID_START[3]
+
+/** A short text that stands for the id of a block or transaction in a set: its digest, a character a byte. */
+export const idKey = (id: CID): string => String.fromCharCode(...id.multihash.digest)
 
 /** Whether `cid` is of the form that blocks of the chain have: CIDv1, dag-cbor, sha2-256. */
 export const isChainCid = (cid: CID): boolean =>

@@ -4,6 +4,7 @@ import { EmrError } from '../errors.js'
 import { decodeCanonical, encodeCanonical, equalBytes, isBytes, isMapOf } from './canonical.js'
 import { cidOf, decodeFileCid, isChainLink } from './cid.js'
 import type { NetworkParameters } from './network-parameters.js'
+import { readPlainRecord, withoutSignature } from './transaction-layout.js'
 
 const SIGNED_PREFIX = new TextEncoder().encode('emrchain/tx/v1')
 /** Longest text of a label, in bytes of UTF-8. */
@@ -70,10 +71,11 @@ export function signRecord(fields: { chain: CID; at: number; body: RecordBody },
 /**
  * Reads a transaction strictly: its form only, neither its signature nor the rules of a network.
  *
+ * @param id the CID of the bytes, if it has been computed
  * @throws EmrError `malformed_cbor`, `transaction_malformed`, `malformed_cid`
  */
-export function decodeTransaction(bytes: Uint8Array): SignedTransaction {
-  const map = decodeCanonical(bytes)
+export function decodeTransaction(bytes: Uint8Array, id: CID = cidOf(bytes)): SignedTransaction {
+  const map = readPlainRecord(bytes) ?? decodeCanonical(bytes)
   if (!isMapOf(map, ['v', 'chain', 'kind', 'at', 'from', 'body', 'sig'])) throw malformed('It has seven fields.')
   const { v, chain, kind, at, from, body, sig } = map
   if (v !== 1) throw malformed('v is not 1.')
@@ -90,7 +92,7 @@ export function decodeTransaction(bytes: Uint8Array): SignedTransaction {
     from,
     body: decodeRecordBody(body),
     sig,
-    id: cidOf(bytes),
+    id,
     bytes,
   }
 }
@@ -114,11 +116,25 @@ export function checkTransaction(
   if (!equalBytes(transaction.chain.bytes, genesis.bytes)) throw new EmrError('other_network')
   if (transaction.body.label && !network.clearLabels) throw new EmrError('clear_label_forbidden')
   if (!rules.isValidKey(transaction.from)) throw new EmrError('transaction_bad_key')
-  const { v, chain, kind, at, from, body, sig } = transaction
-  if (!rules.verify(sig, signedBytes({ v, chain, kind, at, from, body }), from)) {
+  const { signature, message, key } = transactionClaim(transaction)
+  if (!rules.verify(signature, message, key)) {
     throw new EmrError('transaction_bad_signature')
   }
 }
+
+/** That this signature of this message is by this key. `key` and `signature` are the signed thing's own arrays. */
+export interface SignatureClaim {
+  readonly signature: Uint8Array
+  readonly message: Uint8Array
+  readonly key: Uint8Array
+}
+
+/** What a transaction claims of its signature. */
+export const transactionClaim = ({ bytes, from, sig }: SignedTransaction): SignatureClaim => ({
+  signature: sig,
+  message: withoutSignature(bytes, SIGNED_PREFIX),
+  key: from,
+})
 
 /** What the author signs: a prefix of its own, so that no other signed bytes can be taken for these. */
 function signedBytes(unsigned: Record<string, unknown>): Uint8Array {
@@ -152,8 +168,17 @@ function decodeRecordBody(body: unknown): RecordBody {
 export function isLabelText(value: unknown): value is string {
   if (typeof value !== 'string' || value === '' || value.length > MAX_LABEL_BYTES) return false
   if (value.startsWith('\uFEFF')) return false
-  const bytes = new TextEncoder().encode(value)
-  return bytes.length <= MAX_LABEL_BYTES && new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes) === value
+  if (isAscii(value)) return true
+  const bytes = encoder.encode(value)
+  return bytes.length <= MAX_LABEL_BYTES && decoder.decode(bytes) === value
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+function isAscii(value: string): boolean {
+  for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) > 0x7f) return false
+  return true
 }
 
 const malformed = (detail: string): EmrError => new EmrError('transaction_malformed', detail)
