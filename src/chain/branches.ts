@@ -1,18 +1,30 @@
 import type { CID } from 'multiformats/cid'
 import { type BranchEnd, isPreferred } from '../consensus/fork-choice.js'
 import type { SignedHeader } from '../protocol/block.js'
+import { idKey } from '../protocol/cid.js'
+import { decodeHeader, type IdentifiedHeader } from '../protocol/header.js'
 
-/** How many headers without a stored body are kept. A branch that needs more is taken in pieces. */
-export const MAX_LOOSE_HEADERS = 20_000
+/**
+ * How many headers without a stored body are kept, about 1 KiB each. No branch can win that leaves the main
+ * chain so many blocks below the tip.
+ */
+export const MAX_LOOSE_HEADERS = 50_000
 
 /** A header that has been checked, whose body is not on disk. */
 export interface LooseHeader extends SignedHeader {
   readonly work: bigint
 }
 
+/** Where a block of a branch stands. */
+export interface BranchPlace {
+  readonly id: CID
+  readonly height: number
+}
+
 /** Headers whose bodies are not on disk: the front of a branch that may win, and ends of those that lost. */
 export interface Branches {
   get(id: CID): LooseHeader | undefined
+  /** Keeps a header. Where there are too many, branches with the least work go, this one or another. */
   add(header: LooseHeader): void
   /** Forgets a header, once its body is stored or found invalid; with `descendants`, all that stand on it. */
   remove(id: CID, options?: { descendants: boolean }): CID[]
@@ -22,53 +34,108 @@ export interface Branches {
   better(id: CID, tip: BranchEnd): LooseHeader | undefined
   /** Whether one that stands on this one is preferred to `tip`. The best may be one whose bodies nobody gives. */
   leadsToBetter(id: CID, tip: BranchEnd): boolean
+  /** The loose headers from the first without a body up to this one, parents first. */
+  lineTo(id: CID): BranchPlace[]
+  readonly size: number
+}
+
+/** As few bytes as can be: a header is decoded when it is asked for. */
+interface Kept {
+  readonly id: CID
+  readonly bytes: Uint8Array
+  readonly signature: Uint8Array
+  readonly parent: string
+  readonly height: number
+  readonly work: bigint
 }
 
 export function createBranches(limit = MAX_LOOSE_HEADERS): Branches {
-  const headers = new Map<string, LooseHeader>()
-  let best: LooseHeader | undefined
+  // Parents are always added before their children.
+  const headers = new Map<string, Kept>()
+  let best: Kept | undefined
+  let last: IdentifiedHeader | undefined
 
-  const end = ({ header, work }: LooseHeader): BranchEnd => ({ id: header.id, work })
   const findBest = (): void => {
     best = undefined
-    for (const header of headers.values()) if (!best || isPreferred(end(header), end(best))) best = header
+    for (const header of headers.values()) if (!best || isPreferred(header, best)) best = header
+  }
+  const loose = (kept: Kept): LooseHeader => {
+    // Most often the parent of the next one is asked for: the one that came last.
+    if (!last?.id.equals(kept.id)) last = decodeHeader(kept.bytes)
+    return { header: last, signature: kept.signature, work: kept.work }
+  }
+
+  /** Makes room for a tenth of the limit, branch by branch: the one whose end has the least work first. */
+  function evict(): void {
+    const endWork = new Map<string, bigint>()
+    for (const [key, header] of [...headers].reverse()) {
+      const work = endWork.get(key) ?? header.work
+      endWork.set(key, work)
+      const ofParent = endWork.get(header.parent)
+      if (headers.has(header.parent) && (ofParent === undefined || ofParent < work)) endWork.set(header.parent, work)
+    }
+    const order = [...headers.entries()].map(([key, { height }]) => ({ key, height, work: endWork.get(key) ?? 0n }))
+    // Children before parents, so that what stays hangs together.
+    order.sort((a, b) => (a.work === b.work ? b.height - a.height : a.work < b.work ? -1 : 1))
+    for (const { key } of order.slice(0, Math.ceil(limit / 10))) headers.delete(key)
+    findBest()
   }
 
   return {
-    get: (id) => headers.get(id.toString()),
-    add(header) {
-      if (headers.size >= limit) {
-        const [oldest] = headers.keys()
-        if (oldest !== undefined) headers.delete(oldest)
+    get size() {
+      return headers.size
+    },
+    get(id) {
+      const kept = headers.get(idKey(id))
+      return kept && loose(kept)
+    },
+    add({ header, signature, work }) {
+      const kept: Kept = {
+        id: header.id,
+        // Copies: the bytes may be a part of a whole answer, which they would keep in memory.
+        bytes: Uint8Array.from(header.bytes),
+        signature: Uint8Array.from(signature),
+        parent: idKey(header.parent),
+        height: header.height,
+        work,
       }
-      headers.set(header.header.id.toString(), header)
-      if (!best || isPreferred(end(header), end(best))) best = header
+      headers.set(idKey(header.id), kept)
+      last = header
+      if (!best || isPreferred(kept, best)) best = kept
+      if (headers.size > limit) evict()
     },
     remove(id, { descendants } = { descendants: false }) {
-      const gone = new Set([id.toString()])
+      const gone = new Set([idKey(id)])
       // Headers are added parents first, so one pass in order of insertion finds all descendants.
       if (descendants) {
-        for (const [key, { header }] of headers) if (gone.has(header.parent.toString())) gone.add(key)
+        for (const [key, { parent }] of headers) if (gone.has(parent)) gone.add(key)
       }
-      const removed = [...gone].flatMap((key) => headers.get(key)?.header.id ?? [])
+      const removed = [...gone].flatMap((key) => headers.get(key)?.id ?? [])
       for (const key of gone) headers.delete(key)
-      if (best && gone.has(best.header.id.toString())) findBest()
+      if (best && gone.has(idKey(best.id))) findBest()
       return removed
     },
-    best: (tip) => (best && isPreferred(end(best), tip) ? best : undefined),
+    best: (tip) => (best && isPreferred(best, tip) ? loose(best) : undefined),
     better(id, tip) {
-      const header = headers.get(id.toString())
-      return header && isPreferred(end(header), tip) ? header : undefined
+      const kept = headers.get(idKey(id))
+      return kept && isPreferred(kept, tip) ? loose(kept) : undefined
     },
     leadsToBetter(id, tip) {
-      const line = new Set([id.toString()])
+      const line = new Set([idKey(id)])
       // As above, parents come first.
       for (const [key, header] of headers) {
-        if (!line.has(header.header.parent.toString())) continue
-        if (isPreferred(end(header), tip)) return true
+        if (!line.has(header.parent)) continue
+        if (isPreferred(header, tip)) return true
         line.add(key)
       }
       return false
+    },
+    lineTo(id) {
+      const line: BranchPlace[] = []
+      for (let at = headers.get(idKey(id)); at; at = headers.get(at.parent)) {
+        line.push({ id: at.id, height: at.height })
+      }
+      return line.reverse()
     },
   }
 }

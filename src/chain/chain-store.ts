@@ -10,10 +10,10 @@ export interface StoredBlock extends SignedHeader {
 
 /** A change of the main chain: from its tip back, then forward to another tip. */
 export interface TipChange {
-  /** Ids that leave the main chain, tip first; empty where the chain only grows. */
-  readonly disconnect: readonly CID[]
-  /** Blocks that enter it, parents first. All are on disk already. */
-  readonly connect: readonly Block[]
+  /** Id of the new tip. It and its ancestors are on disk already. */
+  readonly tip: CID
+  /** Ids of transactions of the blocks that enter the main chain: they wait no longer. */
+  readonly taken: readonly CID[]
   /** Transactions that only the leaving blocks held: they wait for a block again. */
   readonly returned: readonly SignedTransaction[]
 }
@@ -27,10 +27,14 @@ export interface ChainStore {
   idAt(height: number): CID | undefined
   /** Where the main chain holds a transaction. */
   placeOf(transaction: CID): { height: number; position: number } | undefined
+  /** Ids of the stored blocks of all branches that hold a transaction. */
+  holdersOf(transaction: CID): CID[]
   /** The whole block, every part checked against its CID. */
   readBlock(id: CID): Promise<Block>
-  /** Appends a block that has been checked. Durable when it resolves; the main chain stays as it is. */
-  append(block: Block, work: bigint): Promise<void>
+  /** Ids of the transactions of a block. */
+  transactionIds(id: CID): Promise<CID[]>
+  /** Appends blocks that have been checked, parents first. Durable when it resolves; the main chain stays as it is. */
+  append(blocks: readonly Block[]): Promise<void>
   /**
    * Makes the change in one step: after a crash all of it holds or none. What it returns is pending on
    * disk, and what it takes in no longer is, when it resolves.

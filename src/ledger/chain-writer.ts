@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises'
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 import type { Section } from '../protocol/block.js'
-import { encodeCarSection } from '../protocol/car.js'
+import { carSectionLength } from '../protocol/car.js'
 import type { BlockEntry, BlockFacts, IndexedBlock } from './block-entry.js'
 import { type BlockReader, toIndexedBlock } from './chain-blocks.js'
 import type { ChainFile } from './chain-file.js'
@@ -53,7 +53,7 @@ const RESERVE = 8 * 1024 * 1024
 /** How many times the bytes of a block are needed in all: chain file and index. */
 const SPACE_FACTOR = 4
 
-/** How many appended blocks are kept in memory until the tip moves to them. */
+/** How many appended blocks are kept in memory until the tip moves to them, and at least those of one batch. */
 const RECENT_BLOCKS = 16
 
 const assertSpace = async (folder: string, bytes: number): Promise<void> => {
@@ -71,7 +71,7 @@ const assertSpace = async (folder: string, bytes: number): Promise<void> => {
 const layOut = (blocks: readonly NewBlock[], offset: number): { runs: StoredSection[][]; end: number } => {
   let end = offset
   const place = (section: Section): StoredSection => {
-    const placed = { ...section, offset: end, length: encodeCarSection(section).length }
+    const placed = { ...section, offset: end, length: carSectionLength(section) }
     end += placed.length
     return placed
   }
@@ -140,8 +140,10 @@ export const createChainWriter = ({
       })
       throw error
     }
-    for (const block of add.slice(-RECENT_BLOCKS)) recent.set(block.entry.id.toString(), block)
-    for (const id of recent.keys()) if (recent.size > RECENT_BLOCKS) recent.delete(id)
+    for (const block of add) recent.set(block.entry.id.toString(), block)
+    // All of a batch: it is most likely the way to the next tip.
+    const most = Math.max(RECENT_BLOCKS, add.length)
+    for (const id of recent.keys()) if (recent.size > most) recent.delete(id)
   }
 
   const move = async (id: CID, change: PendingChange): Promise<void> => {

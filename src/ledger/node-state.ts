@@ -88,13 +88,16 @@ export const createNodeState = (database: Database): NodeState => {
   }
 
   /** The slots of these ids, which are free for new transactions from now on. */
-  const takeSlots = (ids: readonly CID[]): { id: string; slot: Slot }[] =>
-    ids.flatMap((id) => {
+  const takeSlots = (ids: readonly CID[]): { id: string; slot: Slot }[] => {
+    // Names cost time, and a node that catches up takes many ids while nothing waits.
+    if (slots.size === 0) return []
+    return ids.flatMap((id) => {
       const name = id.toString()
       const slot = slots.get(name)
       slots.delete(name)
       return slot ? [{ id: name, slot }] : []
     })
+  }
 
   const writeChange = async (chain: DurableChain | undefined, change: PendingChange): Promise<void> => {
     const removed = takeSlots(change.remove ?? [])

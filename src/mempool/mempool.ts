@@ -126,7 +126,7 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     },
 
     follow({ taken, returned }) {
-      for (const id of taken) drop(id)
+      if (waiting.size > 0) for (const id of taken) drop(id)
       for (const transaction of returned) if (!isOnChain(transaction.id)) keep(transaction)
     },
   }

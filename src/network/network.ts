@@ -3,6 +3,8 @@ import { type ErrorCode, isEmrError } from '../errors.js'
 import type { Block } from '../protocol/block.js'
 import type { HelloMessage } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
+import { createBodyDownload } from './body-download.js'
+import { DEFAULT_DOWNLOAD_LIMITS, type DownloadLimits } from './download-parts.js'
 import { fromAnyPeer } from './fetch-file.js'
 import type { PeerClient } from './peer-client.js'
 import { createPeers, type Peer, type PeerStore } from './peers.js'
@@ -12,8 +14,9 @@ import { readTip, type SyncChain, type SyncMempool, syncWith } from './sync.js'
 export interface NetworkOptions {
   /** Pause between two rounds of asking every peer how far it is, in ms. */
   readonly syncInterval: number
+  readonly download?: DownloadLimits
 }
-export const DEFAULT_NETWORK_OPTIONS: NetworkOptions = { syncInterval: 10_000 }
+export const DEFAULT_NETWORK_OPTIONS: NetworkOptions = { syncInterval: 10_000, download: DEFAULT_DOWNLOAD_LIMITS }
 
 export interface NetworkDependencies {
   readonly client: PeerClient
@@ -56,6 +59,7 @@ const HARMLESS_REFUSALS = new Set(['transaction_known', 'header_unknown_parent',
 
 export function createNetwork(dependencies: NetworkDependencies, options = DEFAULT_NETWORK_OPTIONS): Network {
   const { client, chain, hello, onTrouble } = dependencies
+  const bodies = createBodyDownload({ client, chain }, options.download)
   const peers = createPeers(dependencies)
   const running = new Map<string, Promise<void>>()
   const waiting = new Map<string, Promise<void>>()
@@ -85,7 +89,7 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     try {
       const { tip } = await peers.greet(peer)
       const before = chain.tip().id
-      await syncWith(peer, tip, dependencies)
+      await syncWith(peer, tip, { ...dependencies, bodies })
       if (!chain.tip().id.equals(before)) void announce(await chain.tipBlock(), peer)
     } catch (error) {
       failed(peer, error)
@@ -171,6 +175,7 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     async close() {
       closed = true
       clearInterval(timer)
+      bodies.close()
       await client.close()
       await Promise.allSettled([relay.idle(), ...running.values(), ...waiting.values()])
     },

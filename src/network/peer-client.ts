@@ -35,7 +35,7 @@ export interface PeerClient {
   /** Headers of the peer's chain after the newest of these ids that it has. */
   headersAfter(peer: string, locator: readonly CID[]): Promise<SignedHeader[]>
   /** Blocks of the peer's chain from this height on, as many as it gives at once. */
-  blocksFrom(peer: string, from: number, to: number): Promise<Block[]>
+  blocksFrom(peer: string, from: number, to: number, signal?: AbortSignal): Promise<Block[]>
   pendingIds(peer: string): Promise<CID[]>
   pendingTransaction(peer: string, id: CID): Promise<Uint8Array>
   sendTransaction(peer: string, transaction: SignedTransaction): Promise<void>
@@ -89,8 +89,9 @@ export function createPeerClient(ownAddress: () => string, limits = DEFAULT_CLIE
     return Buffer.concat(parts)
   }
 
-  async function get(peer: string, path: string, limit: number): Promise<Uint8Array> {
-    const answer = await call(peer, path, { signal: AbortSignal.timeout(limits.answerTimeout) })
+  async function get(peer: string, path: string, limit: number, until?: AbortSignal): Promise<Uint8Array> {
+    const timeout = AbortSignal.timeout(limits.answerTimeout)
+    const answer = await call(peer, path, { signal: until ? AbortSignal.any([until, timeout]) : timeout })
     const body = await read(answer, limit)
     if (answer.statusCode !== 200) throw refused(answer.statusCode, body)
     return body
@@ -122,8 +123,8 @@ export function createPeerClient(ownAddress: () => string, limits = DEFAULT_CLIE
       const body = await get(peer, `/headers?format=car&locator=${locator.join(',')}`, limits.messageBytes)
       return wellFormed(() => decodeHeaders(body))
     },
-    async blocksFrom(peer, from, to) {
-      const body = await get(peer, `/blocks?format=car&from=${from}&to=${to}`, limits.blocksBytes)
+    async blocksFrom(peer, from, to, signal) {
+      const body = await get(peer, `/blocks?format=car&from=${from}&to=${to}`, limits.blocksBytes, signal)
       return wellFormed(() => decodeBlocks(body))
     },
     async pendingIds(peer) {

@@ -1,12 +1,14 @@
 import type { CID } from 'multiformats/cid'
 import { EmrError, isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
-import { parseChainId } from '../protocol/cid.js'
-import { MAX_HEADERS, type TipMessage } from '../protocol/peer-messages.js'
+import { idKey, parseChainId } from '../protocol/cid.js'
+import { MAX_HEADERS, MAX_LOCATOR, type TipMessage } from '../protocol/peer-messages.js'
+import type { BodyDownload } from './body-download.js'
+import type { DownloadChain } from './download-parts.js'
 import type { PeerClient } from './peer-client.js'
 
 /** What sync needs of the chain. */
-export interface SyncChain {
+export interface SyncChain extends DownloadChain {
   tip(): { id: CID }
   /** The newest block with everything in it. */
   tipBlock(): Promise<Block>
@@ -14,11 +16,10 @@ export interface SyncChain {
   locator(): CID[]
   /** Whether a chain that ends so would replace this node's. */
   isBetter(tip: { id: CID; work: bigint }): boolean
+  /** Summed work of a block whose header is known, on disk or not. */
+  workOf(id: CID): bigint | undefined
   /** Checks headers, parents first, and keeps those of branches. */
   addHeaders(headers: readonly SignedHeader[]): Promise<void>
-  /** Heights of the blocks that the branch with this end still lacks; undefined when it lacks none or is no better. */
-  missing(end: CID): { from: number; to: number } | undefined
-  addBlock(block: Block): Promise<unknown>
 }
 
 /** What sync needs of the mempool. */
@@ -31,7 +32,13 @@ export interface SyncDependencies {
   readonly client: PeerClient
   readonly chain: SyncChain
   readonly mempool: SyncMempool
+  readonly bodies: BodyDownload
 }
+
+/** How often a peer may change to another branch while its headers are taken. */
+const MAX_REORGANISATIONS = 8
+/** How many headers a peer may give whose branch is not better yet: as many as the chain keeps. */
+const MAX_LOW_HEADERS = 50_000
 
 /**
  * Takes over what a peer has: its chain, where that is better, headers before bodies; then the
@@ -42,43 +49,96 @@ export interface SyncDependencies {
  * @throws EmrError what the client throws, and the code of a rule that the peer's blocks break
  */
 export async function syncWith(peer: string, tip: TipMessage, dependencies: SyncDependencies): Promise<void> {
-  await takeChain(peer, tip, dependencies)
+  for (let tries = 0; tries <= MAX_REORGANISATIONS; tries++) {
+    if ((await takeChain(peer, tip, dependencies)) === 'done') break
+  }
   await takePending(peer, dependencies)
 }
 
-async function takeChain(peer: string, tip: TipMessage, { client, chain }: SyncDependencies): Promise<void> {
-  if (!chain.isBetter(readTip(tip))) return
-  let locator = chain.locator()
-  for (let reached = 0; ; ) {
-    const headers = await client.headersAfter(peer, locator)
-    const last = headers.at(-1)
-    if (!last) return
-    if (last.header.height <= reached) throw new EmrError('peer_misbehaved', 'Its headers do not go on.')
-    reached = last.header.height
-    await chain.addHeaders(headers)
-    const taken = await takeBodies(peer, last.header.id, { client, chain })
-    if (headers.length < MAX_HEADERS) return
-    // A branch may need more headers than one answer holds before it is seen to be better.
-    locator = taken > 0 ? chain.locator() : [last.header.id]
+/** Headers first, then bodies: while the bodies of one answer come, the headers of the next are asked for. */
+async function takeChain(
+  peer: string,
+  tip: TipMessage,
+  { client, chain, bodies }: SyncDependencies,
+): Promise<'done' | 'reorganised'> {
+  const claim = readTip(tip)
+  if (!chain.isBetter(claim)) return 'done'
+  if (chain.workOf(claim.id) !== undefined) return bodies.take(peer, claim.id)
+  const given = createGivenHeaders()
+  let coming: Promise<'done' | 'reorganised'> = Promise.resolve('done')
+  for (let low = 0; ; ) {
+    const headers = await client.headersAfter(peer, [...given.locator(), ...chain.locator()].slice(0, MAX_LOCATOR))
+    given.take(headers)
+    const isWhole = await addHeaders(headers, chain)
+    const end = headers.findLast(({ header }) => chain.workOf(header.id) !== undefined)?.header.id
+    if ((await coming) === 'reorganised') return 'reorganised'
+    if (end && chain.missing(end).length > 0) {
+      low = 0
+      coming = bodies.take(peer, end)
+      // Awaited below, or with the next answer.
+      coming.catch(() => undefined)
+    } else low += headers.length
+    if (low > MAX_LOW_HEADERS) throw new EmrError('peer_misbehaved', 'Its headers have no end and too little work.')
+    if (headers.length === MAX_HEADERS && isWhole) continue
+    if ((await coming) === 'reorganised') return 'reorganised'
+    const work = end && chain.workOf(end)
+    if (isWhole && work !== undefined && work < claim.work) {
+      throw new EmrError('peer_misbehaved', 'Its headers have less work than it said.')
+    }
+    return 'done'
   }
 }
 
-/** Fetches the bodies of the branch that ends so. Each answer must bring the next block that is missing. */
-async function takeBodies(
-  peer: string,
-  end: CID,
-  { client, chain }: Pick<SyncDependencies, 'client' | 'chain'>,
-): Promise<number> {
-  let taken = 0
-  for (let gap = chain.missing(end); gap; gap = chain.missing(end)) {
-    const blocks = await client.blocksFrom(peer, gap.from, gap.to)
-    for (const block of blocks) await chain.addBlock(block)
-    taken += blocks.length
-    const rest = chain.missing(end)
-    if (rest && rest.from === gap.from)
-      throw new EmrError('peer_misbehaved', 'It does not have the blocks of its headers.')
+/** @returns false if the last of them come too early to be taken; the chain keeps those for later */
+async function addHeaders(headers: readonly SignedHeader[], chain: SyncChain): Promise<boolean> {
+  try {
+    await chain.addHeaders(headers)
+    return true
+  } catch (error) {
+    if (isEmrError(error, 'header_time_too_late')) return false
+    throw error
   }
-  return taken
+}
+
+/** What a peer has given in one sync: where it goes on, and whether it goes on at all. */
+function createGivenHeaders() {
+  let ids: CID[] = []
+  let known = new Set<string>()
+  let reorganisations = 0
+
+  return {
+    /** Newest first, ever sparser, so that a peer that has changed its branch finds where it left. */
+    locator(): CID[] {
+      const found: CID[] = []
+      for (let back = 0, step = 1; back < ids.length; back += step, step *= 2) {
+        const id = ids[ids.length - 1 - back]
+        if (id) found.push(id)
+      }
+      return found
+    },
+    /** @throws EmrError `peer_misbehaved` if these are no row, or such as a peer that reads the locator does not give */
+    take(headers: readonly SignedHeader[]): void {
+      const [first] = headers
+      if (!first) return
+      for (const [at, { header }] of headers.entries()) {
+        const before = headers[at - 1]
+        if (known.has(idKey(header.id)) || (before && !header.parent.equals(before.header.id))) {
+          throw new EmrError('peer_misbehaved', 'Its headers do not go on.')
+        }
+      }
+      const last = ids.at(-1)
+      if (last && !first.header.parent.equals(last)) {
+        if (++reorganisations > MAX_REORGANISATIONS) throw new EmrError('peer_misbehaved', 'Its headers do not go on.')
+        const kept = ids.findIndex((id) => id.equals(first.header.parent))
+        ids = ids.slice(0, kept + 1)
+        known = new Set(ids.map(idKey))
+      }
+      for (const { header } of headers) {
+        ids.push(header.id)
+        known.add(idKey(header.id))
+      }
+    },
+  }
 }
 
 async function takePending(peer: string, { client, mempool }: SyncDependencies): Promise<void> {

@@ -1,7 +1,7 @@
 import type { ChainStore, StoredBlock } from '../chain/chain-store.js'
 import type { BlockEntry } from '../ledger/block-entry.js'
 import type { Ledger } from '../ledger/ledger.js'
-import { type Block, blockSections, signedHeaderFromSections } from '../protocol/block.js'
+import { blockSections, signedHeaderFromSections } from '../protocol/block.js'
 import { cidOf } from '../protocol/cid.js'
 import { decodeHeader } from '../protocol/header.js'
 import { factsOf, storedBlockFrom } from './block-facts.js'
@@ -22,17 +22,17 @@ export function createChainStore(ledger: Ledger): ChainStore {
     },
     idAt: (height) => ledger.blockAt(height)?.id,
     placeOf: (transaction) => ledger.confirmation(transaction),
+    holdersOf: (transaction) => ledger.appearances(transaction).map(({ block }) => block),
     readBlock: async (id) => storedBlockFrom(await ledger.readBlockSections(id)),
-    append: (block) => ledger.appendBlock(blockSections(block), factsOf(block)),
-    async switchTip({ connect, returned }) {
-      const last: Block | undefined = connect.at(-1)
-      if (!last) return
-      const taken = connect.flatMap((block) => block.transactions.map(({ id }) => id))
-      await ledger.moveTip(last.header.id, {
-        remove: taken,
-        restore: returned.map(({ id, bytes }) => ({ id, bytes })),
-      })
+    async transactionIds(id) {
+      // Transactions come first; list, signature and header are the last three.
+      const sections = await ledger.readBlockSections(id)
+      return sections.slice(0, -3).map(({ cid }) => cid)
     },
+    append: (blocks) =>
+      ledger.appendBlocks(blocks.map((block) => ({ sections: blockSections(block), facts: factsOf(block) }))),
+    switchTip: ({ tip, taken, returned }) =>
+      ledger.moveTip(tip, { remove: taken, restore: returned.map(({ id, bytes }) => ({ id, bytes })) }),
   }
 }
 

@@ -22,12 +22,14 @@ import { blockReader } from './block-facts.js'
 import { createChainReads } from './chain-reads.js'
 import { createChainStore } from './chain-store.js'
 import { openChosenStore } from './choose-store.js'
+import { startEarlyTimer } from './early-timer.js'
 import type { EmrNode, NodeEvents } from './emr-node.js'
 import { createFileService } from './file-service.js'
 import { createMiningService } from './mining-service.js'
 import { loadNodeKey } from './node-key.js'
 import { createNodeStatus } from './node-status.js'
 import { createRecordService } from './record-service.js'
+import { createSignaturePool } from './signature-pool.js'
 import { createSignatureRules } from './signature-rules.js'
 import { createTally } from './tally.js'
 
@@ -96,7 +98,10 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
 
   const store = createChainStore(ledger)
   const tally = createTally()
-  const chain = tally.ofChain(createChain({ network, genesis: genesis.id, rules, store, now }))
+  const signatures = createSignaturePool()
+  const chain = tally.ofChain(
+    createChain({ network, genesis: genesis.id, rules, store, now, checkSignatures: signatures.check }),
+  )
   const isOnChain = (id: Parameters<typeof store.placeOf>[0]): boolean => store.placeOf(id) !== undefined
   const mempool = tally.ofMempool(
     createMempool({
@@ -194,9 +199,9 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     },
   })
 
-  chain.onTipChanged(({ tip, connected, disconnected, returned }) => {
-    tally.tipChanged({ connected, disconnected })
-    mempool.follow({ taken: connected.flatMap((block) => block.transactions.map(({ id }) => id)), returned })
+  chain.onTipChanged(({ tip, connected, disconnected, taken, returned }) => {
+    tally.tipChanged({ connected, disconnected, taken })
+    mempool.follow({ taken, returned })
     logger.info({ height: tip.header.height, block: tip.header.id.toString(), returned: returned.length }, 'new tip')
     events.emit('tip', { tip, connected, disconnected })
     // Whoever is on the winning branch already may never have heard of what the other one held.
@@ -205,18 +210,17 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   })
 
   async function submitBlocks(blocks: readonly Block[], from?: string): Promise<void> {
-    for (const [at, block] of blocks.entries()) {
-      try {
-        // A branch may be better as a whole than its first blocks are: its headers say so.
-        if (at === 0 && blocks.length > 1) await chain.addHeaders(blocks)
-        if ((await chain.addBlock(block)) === 'connected') void peers.announceBlock(block, from)
-      } catch (error) {
-        // What the block stands on is to be had from whom it came.
-        if (isEmrError(error, 'header_unknown_parent') && from !== undefined) void peers.catchUp(from)
-        throw error
-      }
+    try {
+      // A branch may be better as a whole than its first blocks are: its headers say so.
+      if (blocks.length > 1) await chain.addHeaders(blocks)
+      const last = blocks.at(-1)
+      if ((await chain.addBlocks(blocks)) === 'connected' && last) void peers.announceBlock(last, from)
+    } catch (error) {
+      // What the block stands on is to be had from whom it came.
+      if (isEmrError(error, 'header_unknown_parent') && from !== undefined) void peers.catchUp(from)
+      throw error
     }
-    if (from !== undefined && chain.missing()) void peers.catchUp(from)
+    if (from !== undefined && chain.missing().length > 0) void peers.catchUp(from)
   }
 
   const node: EmrNode = {
@@ -273,7 +277,15 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     }),
   }
 
+  const stopEarly = startEarlyTimer({
+    chain,
+    now,
+    onNews: () => chain.missing().length > 0 && void peers.syncAll(),
+    onTrouble: (error) => logger.warn({ err: error }, 'a block that came early could not be tried'),
+  })
+
   async function stop(): Promise<void> {
+    stopEarly()
     await mining.close()
     await peers.close()
   }
@@ -291,6 +303,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     },
     async close() {
       await stop()
+      await signatures.close()
       await fileStore.close()
       await ledger.close()
     },

@@ -91,7 +91,7 @@ export interface EmrNode {
 
 export interface NodeEvents {
   /** The main chain changed; once for each change. */
-  tip: [{ tip: StoredBlock; connected: readonly Block[]; disconnected: readonly Block[] }]
+  tip: [{ tip: StoredBlock; connected: readonly SignedHeader[]; disconnected: readonly SignedHeader[] }]
   /** A transaction was accepted and waits for a block. */
   transaction: [SignedTransaction]
 }

@@ -31,7 +31,7 @@ export interface TallyKeeper {
   ofChain(chain: Chain): Chain
   /** The same mempool; what it takes and refuses is counted. */
   ofMempool(mempool: Mempool): Mempool
-  tipChanged(change: Pick<TipChanged, 'connected' | 'disconnected'>): void
+  tipChanged(change: Pick<TipChanged, 'connected' | 'disconnected' | 'taken'>): void
   blockMined(): void
   /** How it stands. */
   read(): Tally
@@ -54,6 +54,7 @@ export function createTally(): TallyKeeper {
     ofChain: (chain) => ({
       ...chain,
       addBlock: (block) => chain.addBlock(block).catch(counting(blocks.refused)),
+      addBlocks: (run) => chain.addBlocks(run).catch(counting(blocks.refused)),
       addHeaders: (headers) => chain.addHeaders(headers).catch(counting(blocks.refused)),
     }),
     ofMempool: (mempool) => ({
@@ -64,9 +65,9 @@ export function createTally(): TallyKeeper {
         return transaction
       },
     }),
-    tipChanged({ connected, disconnected }) {
+    tipChanged({ connected, disconnected, taken }) {
       blocks.connected += connected.length
-      for (const block of connected) transactions.connected += block.transactions.length
+      transactions.connected += taken.length
       if (disconnected.length === 0) return
       reorganisations.count++
       reorganisations.blocks += disconnected.length

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
+import { createBodyDownload } from '#emrchain/network/body-download.js'
 import { createPeerClient, DEFAULT_CLIENT_LIMITS } from '#emrchain/network/peer-client.js'
 import { syncWith, tipMessage } from '#emrchain/network/sync.js'
 import { encodeBlocks, encodeCar, encodeHeaders } from '#emrchain/protocol/car.js'
@@ -81,7 +82,7 @@ const wrong: (readonly [what: string, path: string, answer: AnswerRequest, code:
   ['a cut connection', 'GET /headers', reset, 'peer_unreachable'],
   ['garbage for blocks', 'GET /blocks', bytes('garbage'), 'peer_misbehaved'],
   ['no blocks', 'GET /blocks', bytes(encodeBlocks([])), 'peer_misbehaved'],
-  ['other blocks', 'GET /blocks', bytes(encodeBlocks(line(foreign, 2))), 'header_unknown_parent'],
+  ['other blocks', 'GET /blocks', bytes(encodeBlocks(line(foreign, 2))), 'peer_misbehaved'],
   ['endless blocks', 'GET /blocks', endless, 'peer_misbehaved'],
   ['no blocks, and no end', 'GET /blocks', hang, 'peer_timeout'],
   ['garbage for what is pending', 'GET /transactions', bytes('garbage'), 'peer_misbehaved'],
@@ -119,26 +120,29 @@ t.test('a peer that answers wrongly does not keep a node from the others', async
 })
 
 t.test('a peer whose headers begin again and again is left', async (t) => {
-  const block = here.block(here.genesis)
+  const [block, ...others] = line(here, MAX_HEADERS)
+  if (!block) throw new Error('There is one.')
   let asked = 0
   const headersAfter = async () => {
     if (++asked > 5) throw new Error('It asks for ever.')
-    return Array.from({ length: MAX_HEADERS }, () => block)
+    return [block, ...others]
   }
   const chain = {
     isBetter: () => true,
     locator: () => [here.genesis.id],
     addHeaders: async () => undefined,
-    missing: () => undefined,
+    missing: () => [],
+    workOf: () => undefined,
     tip: () => here.genesis,
     tipBlock: async () => block,
-    addBlock: async () => undefined,
+    addBlocks: async () => 'known' as const,
   }
   const client = { ...createPeerClient(() => 'http://127.0.0.1:1'), headersAfter }
   t.teardown(() => client.close())
   const tip = tipMessage({ id: block.header.id, height: 1, work: 2n })
   const mempool = { knows: () => false, add: async () => undefined }
-  await t.rejects(syncWith('http://127.0.0.1:2', tip, { client, chain, mempool }), { code: 'peer_misbehaved' })
+  const bodies = createBodyDownload({ client, chain })
+  await t.rejects(syncWith('http://127.0.0.1:2', tip, { client, chain, mempool, bodies }), { code: 'peer_misbehaved' })
   t.equal(asked, 2)
 })
 

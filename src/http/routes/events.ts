@@ -1,7 +1,8 @@
 import { on } from 'node:events'
 import { Readable } from 'node:stream'
 import type { EmrNode, NodeEvents } from '../../node/emr-node.js'
-import { paperBlock } from '../paper-json.js'
+import { cidToHex } from '../../protocol/cid.js'
+import { type PaperBlock, paperBlock } from '../paper-json.js'
 import { Bytes, problems, signalOf, type TypedServer } from '../route.js'
 
 /** `GET /events`: what happens, as server-sent events. */
@@ -36,8 +37,12 @@ async function* eventsOf(node: EmrNode, signal: AbortSignal): AsyncGenerator<str
     const changes = on(node.events, 'tip', { signal })
     yield ': listening\n\n'
     for await (const [change] of changes as AsyncIterable<NodeEvents['tip']>) {
-      const connected = change.connected.map(paperBlock)
-      const disconnected = change.disconnected.map(paperBlock).map(({ hash }) => hash)
+      const connected: PaperBlock[] = []
+      for (const { header } of change.connected) {
+        const block = await node.block(header.id)
+        if (block) connected.push(paperBlock(block))
+      }
+      const disconnected = change.disconnected.map(({ header }) => cidToHex(header.id))
       yield `event: tip\ndata: ${JSON.stringify({ connected, disconnected, length: change.tip.header.height + 1 })}\n\n`
     }
   } catch (error) {

@@ -1,0 +1,136 @@
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import type { SignatureVerdict } from '../consensus/checked-signatures.js'
+import { EmrError } from '../errors.js'
+import type { SignatureClaim } from '../protocol/transaction.js'
+import { packClaims, type SliceReply, verdictCodes } from './signature-slices.js'
+
+export interface SignaturePoolOptions {
+  readonly threads?: number
+  /** How many claims a thread gets at once: small enough that the first wrong one ends the rest soon. */
+  readonly slice?: number
+}
+const DEFAULT_SLICE = 128
+/** Slices that a thread has: one in work, one waiting, so that it never idles for want of an answer. */
+const SLICES_A_THREAD = 2
+/** How many keys are remembered as valid. */
+const MAX_KEYS = 20_000
+
+/** Threads that check signatures, so that the main thread does not. */
+export interface SignaturePool {
+  /**
+   * Judges claims, in their order. After the first that is wrong the others may stay undecided. Calls at one
+   * time share the threads slice by slice, so that one whose signatures need the slow check holds up no other.
+   *
+   * @throws EmrError `closing`; `internal` if a thread fails
+   */
+  check(claims: readonly SignatureClaim[]): Promise<SignatureVerdict[]>
+  close(): Promise<void>
+}
+
+interface Call {
+  readonly claims: readonly SignatureClaim[]
+  readonly verdicts: SignatureVerdict[]
+  /** First claim that no thread has yet. */
+  next: number
+  running: number
+  resolve(verdicts: SignatureVerdict[]): void
+  reject(error: unknown): void
+}
+
+interface Slice {
+  readonly call: Call
+  readonly from: number
+}
+
+const verdictOf = (code: number): SignatureVerdict => {
+  if (code === verdictCodes.good) return 'good'
+  if (code === verdictCodes.badKey) return 'bad key'
+  return code === verdictCodes.badSignature ? 'bad signature' : 'unknown'
+}
+
+/** A pool whose threads start with the first call. */
+export function createSignaturePool(options: SignaturePoolOptions = {}): SignaturePool {
+  const { threads = availableParallelism(), slice: sliceLength = DEFAULT_SLICE } = options
+  const workers = new Map<Worker, Slice[]>()
+  const calls: Call[] = []
+  const goodKeys = new Set<string>()
+  let ended: EmrError | undefined
+
+  const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+
+  const fail = (error: EmrError): void => {
+    ended ??= error
+    const failing = new Set([...calls.splice(0), ...[...workers.values()].flat().map(({ call }) => call)])
+    for (const call of failing) call.reject(error)
+  }
+
+  const start = (): Worker => {
+    const worker = new Worker(new URL('./signature-worker.js', import.meta.url), { execArgv: [] })
+    worker.on('message', (reply: SliceReply) => take(worker, reply))
+    worker.once('error', (cause) => fail(new EmrError('internal', 'A thread has failed.', {}, { cause })))
+    worker.unref()
+    workers.set(worker, [])
+    return worker
+  }
+
+  /** Gives the next slices to threads with room, a slice of each call in turn. */
+  function pump(): void {
+    while (calls.length > 0 && workers.size < threads) start()
+    for (let round = 0; round < SLICES_A_THREAD; round++) {
+      for (const [worker, slices] of workers) {
+        if (slices.length > round) continue
+        const call = calls.shift()
+        if (!call) return
+        const from = call.next
+        const claims = call.claims.slice(from, from + sliceLength)
+        call.next += claims.length
+        call.running++
+        if (call.next < call.claims.length) calls.push(call)
+        slices.push({ call, from })
+        const request = packClaims(claims, (key) => goodKeys.has(nameOf(key)))
+        worker.ref()
+        worker.postMessage(request, [request.claims.buffer, request.knownKeys.buffer])
+      }
+    }
+  }
+
+  function take(worker: Worker, reply: SliceReply): void {
+    const slices = workers.get(worker) ?? []
+    const done = slices.shift()
+    if (slices.length === 0) worker.unref()
+    if (!done) return
+    const { call, from } = done
+    call.running--
+    for (const [at, code] of reply.entries()) {
+      call.verdicts[from + at] = verdictOf(code)
+      const claim = call.claims[from + at]
+      if (code === verdictCodes.good && claim) goodKeys.add(nameOf(claim.key))
+    }
+    if (goodKeys.size > MAX_KEYS) goodKeys.clear()
+    if (reply.some((code) => code !== verdictCodes.good)) {
+      call.next = call.claims.length
+      const waiting = calls.indexOf(call)
+      if (waiting >= 0) calls.splice(waiting, 1)
+    }
+    if (call.running === 0 && call.next >= call.claims.length) call.resolve(call.verdicts)
+    pump()
+  }
+
+  return {
+    check(claims) {
+      if (ended) return Promise.reject(ended)
+      if (claims.length === 0) return Promise.resolve([])
+      return new Promise((resolve, reject) => {
+        const verdicts = claims.map((): SignatureVerdict => 'unknown')
+        calls.push({ claims, verdicts, next: 0, running: 0, resolve, reject })
+        pump()
+      })
+    },
+    async close() {
+      fail(new EmrError('closing'))
+      await Promise.all([...workers.keys()].map((worker) => worker.terminate()))
+      workers.clear()
+    },
+  }
+}
