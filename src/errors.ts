@@ -130,6 +130,15 @@ export const errors = {
   peer_timeout: entry('The peer did not answer in time.'),
   peer_misbehaved: entry('The peer answered in a way that the protocol does not allow.', 'penalise'),
   peer_is_self: entry('The address is that of this node itself.'),
+  peer_unsigned: entry('Who acts as a peer must sign the request with the key of its node.'),
+  peer_bad_signature: entry('The signature does not belong to this request and key.'),
+  peer_signature_old: entry('The signature was made more than 60 s ago.'),
+  peer_signature_early: entry('The signature is dated more than 30 s ahead of the clock of this node.'),
+  peer_replayed: entry('A request with this signature has been here before.'),
+  peer_wrong_digest: entry('The body is not the one that was signed.'),
+  peer_wrong_key: entry('Another key than that of the signature belongs to this node or address.'),
+  peer_banned: entry('This peer is banned for a time, for what it sent.'),
+  peer_blocked: entry('The operator of the node has blocked this peer.'),
 
   // Configuration and command line
   config_invalid: entry('The configuration is not valid.'),

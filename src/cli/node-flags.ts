@@ -11,6 +11,7 @@ const placeholders: Readonly<Record<OptionName, string>> = {
   network: '<paper|file>',
   ipfs: '<url|embedded>',
   peer: '<url...>',
+  allowPeer: '<cidr|host...>',
   mine: '',
   mineInterval: '<ms>',
   miningThreads: '<n>',

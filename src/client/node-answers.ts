@@ -110,6 +110,11 @@ const PeerEntry = Type.Object({
   tip: Type.Optional(Tip),
   seenAt: Type.Optional(Whole),
   failure: Type.Optional(Type.String()),
+  state: Type.String(),
+  until: Type.Optional(Whole),
+  reason: Type.Optional(Type.String()),
+  score: Whole,
+  chosen: Type.Boolean(),
 })
 /** A node that the asked node knows; `failure` is the code of what went wrong in the last call. */
 export type PeerEntry = Static<typeof PeerEntry>

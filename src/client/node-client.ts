@@ -61,6 +61,9 @@ export interface NodeClient {
   /** Mines one block. Takes as long as it takes; `signal` ends the search. */
   mine(options?: CallOptions): Promise<ChainBlock>
   peers(options?: CallOptions): Promise<PeerEntry[]>
+  /** Ends traffic between the node and these others, or takes blocks and bans back. Gives the peers after it. */
+  blockPeers(nodes: readonly string[], options?: CallOptions): Promise<PeerEntry[]>
+  unblockPeers(nodes: readonly string[], options?: CallOptions): Promise<PeerEntry[]>
   connect(nodes: readonly string[], options?: CallOptions): Promise<ConnectAnswer>
   /** Changes of the main chain as they come, until the node closes. `onListening` is called when none can be missed. */
   events(options?: CallOptions & { onListening?: () => void }): AsyncGenerator<TipEvent, void, undefined>
@@ -144,6 +147,10 @@ export function createNodeClient(url: string, { fetch = globalThis.fetch }: Node
     },
 
     peers: async (options = {}) => (await node.json('/peers', PeersAnswer, options)).peers,
+    blockPeers: async (nodes, options = {}) =>
+      (await node.json('/peers/block', PeersAnswer, post({ nodes }, options))).peers,
+    unblockPeers: async (nodes, options = {}) =>
+      (await node.json('/peers/unblock', PeersAnswer, post({ nodes }, options))).peers,
     connect: (nodes, options = {}) => node.json('/connect_node', ConnectAnswer, post({ nodes }, options)),
 
     async *events({ signal, onListening } = {}) {

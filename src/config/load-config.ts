@@ -29,6 +29,7 @@ export function loadConfig(
   return {
     ...merged,
     peer: [...merged.peer],
+    allowPeer: [...merged.allowPeer],
     data,
     network: merged.network === 'paper' ? 'paper' : resolve(merged.network),
     fileRoot: resolve(merged.fileRoot),

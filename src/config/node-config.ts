@@ -14,6 +14,10 @@ export const NodeOptions = Type.Object(
     network: text('"paper", or a file of network parameters'),
     ipfs: text('URL of a Kubo RPC API, or "embedded"; without it, a Kubo on port 5001 if it answers, else embedded'),
     peer: Type.Array(text('URL'), { description: 'URL of a node to connect to; may be given several times' }),
+    allowPeer: Type.Array(text('host'), {
+      description:
+        'address, range (CIDR) or host name beyond loopback that the node may call; may be given several times',
+    }),
     mine: Type.Boolean({ description: 'mine by itself whenever a transaction is pending' }),
     mineInterval: Type.Integer({
       minimum: 0,
@@ -45,6 +49,7 @@ export const DEFAULT_OPTIONS = {
   host: '127.0.0.1',
   network: 'paper',
   peer: [],
+  allowPeer: [],
   mine: false,
   mineInterval: 1_000,
   fileRoot: '.',

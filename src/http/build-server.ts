@@ -18,6 +18,7 @@ import { paperFileRoutes } from './routes/paper-files.js'
 import { paperNodeRoutes } from './routes/paper-nodes.js'
 import { peerRoutes } from './routes/peers.js'
 import { transactionRoutes } from './routes/transactions.js'
+import { identifySenders } from './sender.js'
 
 export interface ServerOptions {
   readonly logger: FastifyBaseLogger
@@ -46,7 +47,8 @@ export async function buildServer(node: EmrNode, { logger, hosts }: ServerOption
 
   const metricRoutes = createMetrics(server, node)
   guardRequests(server, hosts)
-  registerErrorReplies(server)
+  registerErrorReplies(server, (sender, error) => node.judge(sender, error))
+  identifySenders(server, node)
   server.removeContentTypeParser('text/plain')
   for (const type of ['application/vnd.ipld.dag-cbor', 'application/vnd.ipld.car']) {
     server.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))

@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { EmrError, type ErrorCode, errors, isEmrError } from '../errors.js'
+import type { RequestSender } from './sender.js'
 import { statusCodes } from './status-codes.js'
 
 /** Every refusal, as `application/problem+json` (RFC 9457) with a code of docs/errors.md. */
@@ -21,9 +22,17 @@ const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
   FST_INVALID_MULTIPART_CONTENT_TYPE: 'unsupported_media_type',
 }
 
-/** Answers every error of a request with its problem; what was not foreseen is logged and answered as `internal`. */
-export function registerErrorReplies(server: FastifyInstance): void {
+/**
+ * Answers every error of a request with its problem; what was not foreseen is logged and answered as `internal`.
+ *
+ * @param judge hears what was refused of a sender who signed
+ */
+export function registerErrorReplies(
+  server: FastifyInstance,
+  judge: (sender: RequestSender, error: unknown) => void,
+): void {
   server.setErrorHandler((error: FastifyError | EmrError | Error, request, reply) => {
+    if (request.sender) judge(request.sender, error)
     sendProblem(reply, request, asEmrError(error))
   })
   const routes: { methods: string[]; pattern: RegExp }[] = []

@@ -73,4 +73,13 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   peer_timeout: 504,
   peer_misbehaved: 502,
   peer_is_self: 400,
+  peer_unsigned: 401,
+  peer_bad_signature: 401,
+  peer_signature_old: 401,
+  peer_signature_early: 401,
+  peer_replayed: 401,
+  peer_wrong_digest: 401,
+  peer_wrong_key: 401,
+  peer_banned: 403,
+  peer_blocked: 403,
 }

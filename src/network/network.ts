@@ -3,11 +3,14 @@ import { type ErrorCode, isEmrError } from '../errors.js'
 import type { Block } from '../protocol/block.js'
 import type { HelloMessage } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
+import type { AddressPolicy } from './address-policy.js'
 import { createBodyDownload } from './body-download.js'
 import { DEFAULT_DOWNLOAD_LIMITS, type DownloadLimits } from './download-parts.js'
 import { fromAnyPeer } from './fetch-file.js'
+import { parsePeerAddress } from './peer-address.js'
+import type { GreetedPeer, Peer, PeerBook, Sender } from './peer-book.js'
 import type { PeerClient } from './peer-client.js'
-import { createPeers, type Peer, type PeerStore } from './peers.js'
+import { createPeers } from './peers.js'
 import { createRelay } from './relay.js'
 import { readTip, type SyncChain, type SyncMempool, syncWith } from './sync.js'
 
@@ -22,7 +25,8 @@ export interface NetworkDependencies {
   readonly client: PeerClient
   readonly chain: SyncChain
   readonly mempool: SyncMempool
-  readonly store: PeerStore
+  readonly book: PeerBook
+  readonly policy: AddressPolicy
   hello(): HelloMessage
   now(): number
   /** Hears what went wrong with a peer, for the log. */
@@ -32,10 +36,16 @@ export interface NetworkDependencies {
 /** The other nodes, as the rest of this node sees them. */
 export interface Network {
   peers(): Peer[]
+  /** Notes nodes that the configuration names: they are tried again and again, also where they are down now. */
+  expect(addresses: readonly string[]): void
   /** Greets these nodes and takes over what they have. Those that do not fit are named with the reason. */
   connect(addresses: readonly string[]): Promise<{ refused: { node: string; code: ErrorCode; reason: string }[] }>
-  /** Takes a greeting and, after this node's own has gone out, what the caller has. */
-  greeted(hello: HelloMessage): Promise<HelloMessage>
+  /** Takes the greeting of who signed it and, after this node's own has gone out, what the caller has. */
+  greeted(hello: HelloMessage, sender: Sender): Promise<HelloMessage>
+  /** Ends all traffic with these nodes, both ways, until `unblock`. @throws EmrError `peer_bad_address` */
+  block(addresses: readonly string[]): Promise<void>
+  /** Takes blocks and bans back, and meets the nodes again. @throws EmrError `peer_bad_address` */
+  unblock(addresses: readonly string[]): Promise<void>
   /**
    * Tells every peer but the one that it came from. Resolves when each has answered or failed; nobody needs
    * to wait for it.
@@ -44,7 +54,7 @@ export interface Network {
   announceBlock(block: Block, from?: string): Promise<void>
   /** Asks a peer that sent a block which does not fit what else it has. */
   catchUp(peer: string): Promise<void>
-  /** Asks every peer how far it is. */
+  /** Asks every peer how far it is, those too that are left alone for a while. */
   syncAll(): Promise<void>
   /** The file's blocks from the first peer that has them, through `take`, which checks them. */
   fetchFile<T>(cid: CID, take: (car: AsyncIterable<Uint8Array>) => Promise<T>, signal: AbortSignal): Promise<T>
@@ -57,41 +67,83 @@ export interface Network {
 /** What a peer that is well may answer: it has the thing already, or catches up by itself, or is full for now. */
 const HARMLESS_REFUSALS = new Set(['transaction_known', 'header_unknown_parent', 'mempool_full'])
 
+/** This node did not call: the peer has not failed. What a peer answers comes with facts. */
+const isOwnRefusal = (error: unknown): boolean =>
+  isEmrError(error) && (error.code === 'peer_banned' || error.code === 'peer_blocked') && !('refusal' in error.facts)
+
 export function createNetwork(dependencies: NetworkDependencies, options = DEFAULT_NETWORK_OPTIONS): Network {
-  const { client, chain, hello, onTrouble } = dependencies
+  const { client, chain, book, hello, now, onTrouble } = dependencies
   const bodies = createBodyDownload({ client, chain }, options.download)
-  const peers = createPeers(dependencies)
+  const peers = createPeers({ ...dependencies, onMet: met })
+  const retries = new Map<string, NodeJS.Timeout>()
   const running = new Map<string, Promise<void>>()
   const waiting = new Map<string, Promise<void>>()
   let timer: NodeJS.Timeout | undefined
   let closed = false
 
   const failed = (peer: string, error: unknown): void => {
-    if (closed) return
+    if (closed || isOwnRefusal(error)) return
     if (isEmrError(error) && HARMLESS_REFUSALS.has(String(error.facts.refusal))) return
     const code = isEmrError(error) ? error.code : 'internal'
     // A peer that stays away is news once.
-    if (peers.get(peer)?.failure !== code) onTrouble(peer, error)
-    peers.noteFailure(peer, code)
+    if (book.get(peer)?.failure !== code) onTrouble(peer, error)
+    book.noteFailure(peer, error)
+    retryLater(peer)
   }
+  /** Calls a peer again when its pause is over. */
+  function retryLater(peer: string): void {
+    const { state, until = 0 } = book.get(peer) ?? {}
+    if (timer === undefined || state !== 'backing_off' || retries.has(peer)) return
+    const retry = setTimeout(
+      () => {
+        retries.delete(peer)
+        if (book.isDue(peer)) void (running.get(peer) ?? catchUp(peer))
+        else retryLater(peer)
+      },
+      Math.max(1, until - now()),
+    )
+    retry.unref()
+    retries.set(peer, retry)
+  }
+  /** A node that called has shown who it is. */
+  function met(peer: GreetedPeer, isNew: boolean): void {
+    if (peer.state === 'backing_off') book.endPause(peer.address)
+    const wanted = isNew || peer.state === 'backing_off' || chain.isBetter(readTip(peer.tip))
+    if (wanted) queueMicrotask(() => void (running.get(peer.address) ?? catchUp(peer.address)))
+  }
+
   const relay = createRelay(failed)
+  const isBarred = ({ state }: Peer): boolean => state === 'banned' || state === 'blocked'
+  /** Whom things are told: who is well. Who was not catches up when it is called again. */
   const others = (from?: string): string[] =>
-    peers
+    book
       .list()
       .map((peer) => peer.address)
-      .filter((address) => address !== from)
+      .filter((address) => address !== from && book.isDue(address))
+  /** Who may have a file: who is well goes first. */
+  const holders = (): string[] => {
+    const callable = book.list().filter((peer) => !isBarred(peer))
+    return [true, false].flatMap((due) =>
+      callable.map(({ address }) => address).filter((address) => book.isDue(address) === due),
+    )
+  }
+  /** Leaves out what waited for a peer that has failed meanwhile. */
+  const tell = (peer: string, call: () => Promise<void>): Promise<void> =>
+    book.isDue(peer) ? call() : Promise.resolve()
 
   const announce = (block: Block, from?: string): Promise<void> =>
-    relay.send(others(from), (peer) => client.sendBlock(peer, block))
+    relay.send(others(from), (peer) => tell(peer, () => client.sendBlock(peer, block)))
 
   async function sync(peer: string): Promise<void> {
-    if (closed || !peers.get(peer)) return
+    if (closed || !book.get(peer)) return
     try {
-      const { tip } = await peers.greet(peer)
+      const { tip } = await peers.greet(peer, { chosen: false })
       const before = chain.tip().id
       await syncWith(peer, tip, { ...dependencies, bodies })
+      book.noteSuccess(peer)
       if (!chain.tip().id.equals(before)) void announce(await chain.tipBlock(), peer)
     } catch (error) {
+      if (isEmrError(error, 'peer_is_self')) await book.forget(peer)
       failed(peer, error)
     }
   }
@@ -116,22 +168,34 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     return next
   }
 
-  const syncAll = async (): Promise<void> => {
-    await Promise.all(others().map((peer) => running.get(peer) ?? catchUp(peer)))
+  const syncWithAll = async (addresses: readonly string[]): Promise<void> => {
+    await Promise.all(addresses.map((peer) => running.get(peer) ?? catchUp(peer)))
   }
+  const syncAll = (): Promise<void> => syncWithAll(holders())
 
   return {
-    peers: peers.list,
+    peers: book.list,
+
+    expect(addresses) {
+      for (const text of addresses) {
+        try {
+          book.expect(peers.allowed(text))
+        } catch (error) {
+          if (!isEmrError(error)) throw error
+        }
+      }
+    },
 
     async connect(addresses) {
       const refused: { node: string; code: ErrorCode; reason: string }[] = []
       await Promise.all(
         addresses.map(async (node) => {
           try {
-            const { address } = await peers.greet(node)
+            const { address } = await peers.greet(node, { chosen: true })
             await catchUp(address)
           } catch (error) {
             if (!isEmrError(error)) throw error
+            if (URL.canParse(node)) failed(new URL(node).origin, error)
             if (error.code !== 'peer_is_self') refused.push({ node, code: error.code, reason: error.message })
           }
         }),
@@ -139,17 +203,23 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
       return { refused: refused.sort((a, b) => (a.node < b.node ? -1 : 1)) }
     },
 
-    async greeted(theirs) {
-      const isNew = peers.get(theirs.url) === undefined
-      const peer = await peers.greeted(theirs)
-      if (isNew || (peer.tip && chain.isBetter(readTip(peer.tip)))) {
-        queueMicrotask(() => void (running.get(peer.address) ?? catchUp(peer.address)))
-      }
+    async greeted(theirs, sender) {
+      await peers.greeted(theirs, sender)
       return hello()
     },
 
+    async block(addresses) {
+      for (const address of addresses.map(parsePeerAddress)) await book.block(address)
+    },
+    async unblock(addresses) {
+      for (const address of addresses.map(parsePeerAddress)) {
+        await book.unblock(address)
+        if (book.get(address)) void (running.get(address) ?? catchUp(address))
+      }
+    },
+
     announceTransaction: (transaction, from) =>
-      relay.send(others(from), (peer) => client.sendTransaction(peer, transaction)),
+      relay.send(others(from), (peer) => tell(peer, () => client.sendTransaction(peer, transaction))),
     announceBlock: announce,
 
     catchUp,
@@ -157,27 +227,28 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
 
     fetchFile: (cid, take, signal) =>
       fromAnyPeer(
-        others(),
+        holders(),
         { ask: (peer) => client.file(peer, cid, signal), take, onFailure: failed },
         { cid, signal },
       ),
     fetchBlock: (cid, take, signal) =>
       fromAnyPeer(
-        others(),
+        holders(),
         { ask: (peer) => client.fileBlock(peer, cid, signal), take, onFailure: failed },
         { cid, signal },
       ),
 
     start() {
-      timer = setInterval(() => void syncAll(), options.syncInterval)
+      timer = setInterval(() => void syncWithAll(others()), options.syncInterval)
       timer.unref()
     },
     async close() {
       closed = true
       clearInterval(timer)
       bodies.close()
+      for (const retry of retries.values()) clearTimeout(retry)
       await client.close()
-      await Promise.allSettled([relay.idle(), ...running.values(), ...waiting.values()])
+      await Promise.allSettled([relay.idle(), peers.idle(), ...running.values(), ...waiting.values()])
     },
   }
 }

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import { EmrError } from '../errors.js'
 
 /**
@@ -25,14 +24,4 @@ export function parsePeerAddress(text: string): string {
 export function hostAndPort(address: string): string {
   const url = new URL(address)
   return `${url.hostname}:${url.port || (url.protocol === 'https:' ? '443' : '80')}`
-}
-
-/**
- * Whether this program may connect there: loopback literals and `localhost` only. A name that resolves
- * to loopback does not count, since names can change their mind.
- */
-export function isAllowedAddress(address: string): boolean {
-  const { hostname } = new URL(address)
-  const host = hostname.replace(/^\[(.*)\]$/, '$1')
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }

@@ -1,13 +1,18 @@
+import { createHash, randomBytes } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { Agent, type Dispatcher, request } from 'undici'
+import type { Signer, Verify } from '../crypto/ed25519.js'
 import { EmrError, isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import { CAR_MEDIA_TYPE, decodeBlocks, decodeHeaders, encodeBlocks } from '../protocol/car.js'
 import { parseChainId } from '../protocol/cid.js'
 import { HelloMessage, PEER_HEADER, PendingMessage } from '../protocol/peer-messages.js'
+import { contentDigest, type SignatureFields, signRequest, verifyAnswer } from '../protocol/request-signature.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
+import type { AddressPolicy } from './address-policy.js'
+import { createGuardedConnector, type ResolveAll } from './guarded-connector.js'
 
 /** How long a peer may take, in ms, and how much it may send, in bytes. */
 export interface ClientLimits {
@@ -29,8 +34,27 @@ export const DEFAULT_CLIENT_LIMITS: ClientLimits = {
   blocksBytes: 64 * 1024 * 1024,
 }
 
-/** What one node asks of another, over HTTP. Every call throws `peer_unreachable`, `peer_timeout` or `peer_misbehaved`. */
+/** Who calls, and whom it may call. */
+export interface PeerClientDependencies {
+  /** Where this node answers, told to peers with what it sends. */
+  ownAddress(): string
+  readonly signer: Signer
+  readonly verify: Verify
+  /** Clock, in ms since 1970. */
+  now(): number
+  readonly policy: AddressPolicy
+  /** @throws EmrError where this peer is not to be called */
+  assertMayCall(peer: string): void
+  /** The system's by default. */
+  readonly resolveAll?: ResolveAll
+}
+
+/**
+ * What one node asks of another, over HTTP, signed. Every call throws `peer_unreachable`, `peer_timeout` or
+ * `peer_misbehaved`, `peer_forbidden` for an address that is not allowed, and what `assertMayCall` throws.
+ */
 export interface PeerClient {
+  /** The greeting of the other; it has proved the key that it names. */
   hello(peer: string, mine: HelloMessage): Promise<HelloMessage>
   /** Headers of the peer's chain after the newest of these ids that it has. */
   headersAfter(peer: string, locator: readonly CID[]): Promise<SignedHeader[]>
@@ -47,10 +71,20 @@ export interface PeerClient {
   close(): Promise<void>
 }
 
-/** @param ownAddress where this node answers, told to peers with what it sends */
-export function createPeerClient(ownAddress: () => string, limits = DEFAULT_CLIENT_LIMITS): PeerClient {
+/** A request that went out, and its answer. */
+interface Call {
+  readonly answer: Dispatcher.ResponseData
+  /** The signature of the request. */
+  readonly signature: string
+}
+
+export function createPeerClient(dependencies: PeerClientDependencies, limits = DEFAULT_CLIENT_LIMITS): PeerClient {
+  const { ownAddress, signer, verify, now, policy, assertMayCall, resolveAll } = dependencies
   const agent = new Agent({
-    connect: { timeout: limits.connectTimeout },
+    connect: createGuardedConnector(policy, {
+      timeout: limits.connectTimeout,
+      ...(resolveAll ? { resolveAll } : {}),
+    }),
     headersTimeout: limits.headersTimeout,
     bodyTimeout: limits.bodyTimeout,
     connections: 16,
@@ -60,15 +94,26 @@ export function createPeerClient(ownAddress: () => string, limits = DEFAULT_CLIE
     peer: string,
     path: string,
     options: { method?: 'GET' | 'POST'; body?: Uint8Array; type?: string; signal?: AbortSignal } = {},
-  ): Promise<Dispatcher.ResponseData> {
+  ): Promise<Call> {
+    assertMayCall(peer)
+    const url = new URL(path, peer)
+    const method = options.method ?? 'GET'
+    const created = Math.floor(now() / 1000)
+    const nonce = randomBytes(16).toString('base64url')
+    const signed = signRequest({ method, url: url.href, digest: digestOf(options.body) }, signer, { created, nonce })
     try {
-      return await request(new URL(path, peer), {
+      const answer = await request(url, {
         dispatcher: agent,
-        method: options.method ?? 'GET',
-        headers: { [PEER_HEADER]: ownAddress(), ...(options.type ? { 'content-type': options.type } : {}) },
+        method,
+        headers: {
+          [PEER_HEADER]: ownAddress(),
+          ...signed,
+          ...(options.type ? { 'content-type': options.type } : {}),
+        },
         body: options.body ?? null,
         signal: options.signal ?? null,
       })
+      return { answer, signature: signed.signature }
     } catch (error) {
       throw networkError(error)
     }
@@ -91,23 +136,44 @@ export function createPeerClient(ownAddress: () => string, limits = DEFAULT_CLIE
 
   async function get(peer: string, path: string, limit: number, until?: AbortSignal): Promise<Uint8Array> {
     const timeout = AbortSignal.timeout(limits.answerTimeout)
-    const answer = await call(peer, path, { signal: until ? AbortSignal.any([until, timeout]) : timeout })
+    const { answer } = await call(peer, path, { signal: until ? AbortSignal.any([until, timeout]) : timeout })
     const body = await read(answer, limit)
     if (answer.statusCode !== 200) throw refused(answer.statusCode, body)
     return body
   }
 
-  async function post(peer: string, path: string, body: Uint8Array, type: string): Promise<Uint8Array> {
+  async function post(
+    peer: string,
+    path: string,
+    body: Uint8Array,
+    type: string,
+  ): Promise<Call & { text: Uint8Array }> {
     const signal = AbortSignal.timeout(limits.answerTimeout)
-    const answer = await call(peer, path, { method: 'POST', body, type, signal })
+    const { answer, signature } = await call(peer, path, { method: 'POST', body, type, signal })
     const text = await read(answer, limits.messageBytes)
     if (answer.statusCode >= 300) throw refused(answer.statusCode, text)
-    return text
+    return { answer, signature, text }
+  }
+
+  /** @throws EmrError `peer_misbehaved` unless this key signed this answer to this request */
+  async function assertSignedBy(key: string, { answer, signature, text }: Call & { text: Uint8Array }): Promise<void> {
+    const fields: SignatureFields = {
+      'content-digest': single(answer.headers['content-digest']),
+      'signature-input': single(answer.headers['signature-input']),
+      signature: single(answer.headers.signature),
+    }
+    try {
+      const signedBy = await verifyAnswer({ status: answer.statusCode, fields, request: signature }, verify)
+      if (signedBy === key && fields['content-digest'] === digestOf(text)) return
+    } catch (cause) {
+      throw new EmrError('peer_misbehaved', 'Its greeting is not signed.', {}, { cause })
+    }
+    throw new EmrError('peer_misbehaved', 'Its greeting is not signed by the key that it names.')
   }
 
   /** The answer of a gateway, unless it says that it does not hold the thing. */
   async function held(peer: string, path: string, signal: AbortSignal): Promise<Dispatcher.ResponseData | undefined> {
-    const answer = await call(peer, path, { signal })
+    const { answer } = await call(peer, path, { signal })
     if (answer.statusCode === 200) return answer
     const body = await read(answer, limits.messageBytes)
     if (answer.statusCode === 404) return undefined
@@ -116,8 +182,11 @@ export function createPeerClient(ownAddress: () => string, limits = DEFAULT_CLIE
 
   return {
     async hello(peer, mine) {
-      const body = await post(peer, '/peers', new TextEncoder().encode(JSON.stringify(mine)), 'application/json')
-      return parsed(HelloMessage, body)
+      const body = new TextEncoder().encode(JSON.stringify(mine))
+      const called = await post(peer, '/peers', body, 'application/json')
+      const theirs = parsed(HelloMessage, called.text)
+      await assertSignedBy(theirs.key, called)
+      return theirs
     },
     async headersAfter(peer, locator) {
       const body = await get(peer, `/headers?format=car&locator=${locator.join(',')}`, limits.messageBytes)
@@ -150,7 +219,17 @@ export function createPeerClient(ownAddress: () => string, limits = DEFAULT_CLIE
 }
 
 /** Refusals of a greeting that this node passes on under their own code. */
-const PASSED_ON = ['other_network', 'peer_is_self', 'peer_forbidden', 'unsupported_version'] as const
+const PASSED_ON = [
+  'other_network',
+  'peer_is_self',
+  'peer_forbidden',
+  'unsupported_version',
+  'peer_signature_old',
+  'peer_signature_early',
+  'peer_wrong_key',
+  'peer_banned',
+  'peer_blocked',
+] as const
 const Problem = Type.Object({ code: Type.String({ pattern: '^[a-z_]{1,64}$' }) })
 
 /** What a peer refused, by its code alone: its own text is not repeated. */
@@ -163,9 +242,15 @@ function refused(status: number, body: Uint8Array): EmrError {
   }
   if (!Value.Check(Problem, problem)) return new EmrError('peer_misbehaved', `It answered ${status}.`, { status })
   const known = PASSED_ON.find((code) => code === problem.code)
-  if (known) return new EmrError(known, 'The other node says so.')
+  if (known) return new EmrError(known, 'The other node says so.', { refusal: known })
   return new EmrError('peer_misbehaved', `It refused: ${problem.code}.`, { refusal: problem.code })
 }
+
+const digestOf = (body: Uint8Array = new Uint8Array(0)): string =>
+  contentDigest(createHash('sha256').update(body).digest())
+
+const single = (field: string | string[] | undefined): string | undefined =>
+  Array.isArray(field) ? field.join(', ') : field
 
 function parsed<T extends typeof HelloMessage | typeof PendingMessage>(schema: T, body: Uint8Array): Type.Static<T> {
   return wellFormed(() => {
@@ -186,6 +271,7 @@ function wellFormed<T>(read: () => T): T {
 
 function networkError(error: unknown): EmrError {
   if (error instanceof EmrError) return error
+  if (error instanceof Error && error.cause instanceof EmrError) return error.cause
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const name = error instanceof Error ? error.name : ''
   if (code.endsWith('_TIMEOUT') || name === 'TimeoutError')

@@ -1,59 +1,54 @@
-import { EmrError, type ErrorCode } from '../errors.js'
-import type { HelloMessage, TipMessage } from '../protocol/peer-messages.js'
-import { isAllowedAddress, parsePeerAddress } from './peer-address.js'
+import { setTimeout as pause } from 'node:timers/promises'
+import { EmrError, isEmrError } from '../errors.js'
+import type { HelloMessage } from '../protocol/peer-messages.js'
+import type { AddressPolicy } from './address-policy.js'
+import { parsePeerAddress } from './peer-address.js'
+import type { GreetedPeer, PeerBook, Sender } from './peer-book.js'
 import type { PeerClient } from './peer-client.js'
 
-/** What this node knows of another. */
-export interface Peer {
-  /** Scheme, host and port. */
-  readonly address: string
-  /** Its Ed25519 key, hexadecimal, as it said; absent until it answered. */
-  readonly key?: string
-  readonly tip?: TipMessage
-  /** When it last answered or called, in ms since 1970. */
-  readonly seenAt?: number
-  /** Why the last call failed; absent while all is well. */
-  readonly failure?: ErrorCode
-}
-
-/** A node that has just said how far it is. */
-export type GreetedPeer = Peer & { readonly tip: TipMessage }
-
-/** Where the addresses of peers outlive the process. */
-export interface PeerStore {
-  savedPeers(): Iterable<string>
-  savePeer(address: string): Promise<void>
-  forgetPeer(address: string): Promise<void>
-}
+/** How long a caller waits for this node to call it back, in ms. It goes on after that. */
+const CALL_BACK_TIME = 1_000
+/** How many callers are called back at once; who comes meanwhile is answered and not kept. */
+const MAX_CALL_BACKS = 16
 
 export interface PeersDependencies {
   readonly client: Pick<PeerClient, 'hello'>
-  readonly store: PeerStore
+  readonly book: PeerBook
+  readonly policy: AddressPolicy
   /** What this node says of itself. */
   hello(): HelloMessage
-  now(): number
+  /** A node that called has proved its key at its address, now or before. */
+  onMet(peer: GreetedPeer, isNew: boolean): void
+  onTrouble(peer: string, error: unknown): void
 }
 
-/** The nodes that this one knows. */
+/** How nodes come to know each other. */
 export interface Peers {
   /**
-   * Greets a node and keeps it. It then knows this one too.
+   * Greets a node and keeps it. Both have proved their keys to each other then.
    *
+   * @param how whether the operator named it
    * @throws EmrError `peer_bad_address`, `peer_forbidden`, `peer_is_self`, `other_network`,
-   * `unsupported_version`, and what the client throws
+   * `unsupported_version`, `peer_banned`, `peer_blocked`, and what the client throws
    */
-  greet(address: string): Promise<GreetedPeer>
-  /** Takes the greeting of a node that called. @throws EmrError as `greet` */
-  greeted(hello: HelloMessage): Promise<GreetedPeer>
-  get(address: string): Peer | undefined
-  /** In the order of their addresses. */
-  list(): Peer[]
-  noteFailure(address: string, failure: ErrorCode): void
+  greet(address: string, how: { chosen: boolean }): Promise<GreetedPeer>
+  /**
+   * Takes the greeting of a node that called. It is kept only after it was called back where it says that it
+   * answers, and proved the same key there; who calls waits for that, but not long.
+   *
+   * @throws EmrError as `greet`, and `peer_wrong_key`
+   */
+  greeted(hello: HelloMessage, sender: Sender): Promise<void>
+  /** The address as it is kept, if it may be called. @throws EmrError `peer_bad_address`, `peer_forbidden`, `peer_is_self` */
+  allowed(text: string): string
+  /** Resolves when no call back is under way. */
+  idle(): Promise<void>
 }
 
-export function createPeers({ client, store, hello, now }: PeersDependencies): Peers {
-  const known = new Map<string, Peer>()
-  for (const address of store.savedPeers()) known.set(address, { address })
+export function createPeers(dependencies: PeersDependencies): Peers {
+  const { client, book, policy, hello, onMet, onTrouble } = dependencies
+  const greetings = new Map<string, Promise<HelloMessage>>()
+  const callBacks = new Set<Promise<void>>()
 
   /** Addresses of this node itself are refused by its key, whatever they are called. */
   const assertFits = (theirs: HelloMessage): void => {
@@ -62,41 +57,80 @@ export function createPeers({ client, store, hello, now }: PeersDependencies): P
     if (theirs.network !== mine.network) throw new EmrError('other_network')
     if (theirs.version > mine.version) throw new EmrError('unsupported_version', undefined, { version: theirs.version })
   }
-  /** A node is known by its key: one that has moved, or has two names, is kept where it was met last. */
-  const keep = async (address: string, { key, tip }: HelloMessage): Promise<GreetedPeer> => {
-    const peer = { address, key, tip, seenAt: now() }
-    const isNew = !known.has(address)
-    known.set(address, peer)
-    const left = [...known.values()].filter((other) => other.key === key && other.address !== address)
-    for (const other of left) known.delete(other.address)
-    if (isNew) await store.savePeer(address)
-    for (const other of left) await store.forgetPeer(other.address)
-    return peer
-  }
   const allowed = (text: string): string => {
     const address = parsePeerAddress(text)
-    if (!isAllowedAddress(address)) throw new EmrError('peer_forbidden')
+    if (!policy.allowsHost(new URL(address).hostname)) throw new EmrError('peer_forbidden')
     if (address === parsePeerAddress(hello().url)) throw new EmrError('peer_is_self')
     return address
   }
 
+  /** One greeting to an address at a time; who wants another takes the same answer. */
+  function exchange(address: string): Promise<HelloMessage> {
+    const running = greetings.get(address)
+    if (running) return running
+    const greeting = client.hello(address, hello()).finally(() => greetings.delete(address))
+    greetings.set(address, greeting)
+    return greeting
+  }
+
+  async function greet(text: string, how: { chosen: boolean }): Promise<GreetedPeer> {
+    const address = allowed(text)
+    book.assertMayCall(address)
+    const theirs = await exchange(address)
+    assertFits(theirs)
+    // Its key may be one that is banned or blocked at another address.
+    book.assertWelcome(theirs.key)
+    const peer = await book.keep(address, theirs, how)
+    if (!peer) throw new EmrError('peer_forbidden', 'There is no room for more peers.')
+    return peer
+  }
+
+  /** Calls a caller back. The key decides, not what the caller said. */
+  async function callBack(address: string, theirs: HelloMessage): Promise<void> {
+    const isNew = book.withKey(theirs.key) === undefined
+    const answer = await exchange(address)
+    if (answer.key !== theirs.key) throw new EmrError('peer_wrong_key')
+    assertFits(answer)
+    const peer = await book.keep(address, answer, { chosen: false })
+    if (peer) onMet(peer, isNew)
+  }
+
   return {
-    async greet(text) {
-      const address = allowed(text)
-      const theirs = await client.hello(address, hello())
-      assertFits(theirs)
-      return keep(address, theirs)
-    },
-    async greeted(theirs) {
+    greet,
+    allowed,
+
+    async greeted(theirs, sender) {
+      if (theirs.key !== sender.key) throw new EmrError('peer_wrong_key')
       const address = allowed(theirs.url)
       assertFits(theirs)
-      return keep(address, theirs)
+      book.assertWelcome(theirs.key, address)
+      if (book.get(address)?.key === theirs.key) {
+        const peer = await book.keep(address, theirs, { chosen: false })
+        if (peer) onMet(peer, false)
+        return
+      }
+      // This node's own greeting proves the same. To wait for it would make both wait for each other.
+      if (greetings.has(address) || callBacks.size >= MAX_CALL_BACKS) return
+      let failure: unknown
+      const calling: Promise<void> = callBack(address, theirs)
+        .catch((error: unknown) => {
+          failure = error
+          onTrouble(address, error)
+        })
+        .finally(() => callBacks.delete(calling))
+      callBacks.add(calling)
+      const patience = new AbortController()
+      await Promise.race([
+        calling,
+        pause(CALL_BACK_TIME, undefined, { signal: patience.signal }).catch(() => undefined),
+      ])
+      patience.abort()
+      // Who cannot be reached may still read here; who is somebody else may not.
+      if (isEmrError(failure, 'peer_wrong_key')) throw failure
     },
-    get: (address) => known.get(address),
-    list: () => [...known.values()].sort((a, b) => (a.address < b.address ? -1 : 1)),
-    noteFailure(address, failure) {
-      const peer = known.get(address)
-      if (peer) known.set(address, { ...peer, failure })
+
+    async idle() {
+      await Promise.all(callBacks)
     },
   }
 }

@@ -12,6 +12,7 @@ import { createMempool } from '../mempool/mempool.js'
 import { createMiner } from '../mining/miner.js'
 import { createNetwork, DEFAULT_NETWORK_OPTIONS, type NetworkOptions } from '../network/network.js'
 import { hostAndPort } from '../network/peer-address.js'
+import type { PeerState } from '../network/peer-book.js'
 import { type ClientLimits, createPeerClient } from '../network/peer-client.js'
 import { tipMessage } from '../network/sync.js'
 import { type Block, genesisSections, hashResults } from '../protocol/block.js'
@@ -28,6 +29,7 @@ import { createFileService } from './file-service.js'
 import { createMiningService } from './mining-service.js'
 import { loadNodeKey } from './node-key.js'
 import { createNodeStatus } from './node-status.js'
+import { createPeerIdentity } from './peer-identity.js'
 import { createRecordService } from './record-service.js'
 import { createSignaturePool } from './signature-pool.js'
 import { createSignatureRules } from './signature-rules.js'
@@ -148,20 +150,26 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     const { header, work } = chain.tip()
     return { id: header.id, height: header.height, work }
   }
+  const { book, policy, ...identity } = createPeerIdentity(config, {
+    signer,
+    table: ledger.state.peers,
+    isValidKey: rules.isValidKey,
+    now,
+    random,
+    logger,
+  })
   const peers = createNetwork(
     {
-      client: createPeerClient(() => ownUrl, dependencies.clientLimits),
+      client: createPeerClient(
+        { ownAddress: () => ownUrl, signer, verify: identity.verify, now, policy, assertMayCall: book.assertMayCall },
+        dependencies.clientLimits,
+      ),
+      book,
+      policy,
       chain: { ...chain, tip: tipEnd, tipBlock: () => store.readBlock(chain.tip().header.id) },
       mempool: {
         knows: (id) => mempool.has(id) || isOnChain(id),
         add: (bytes) => records.submit(bytes),
-      },
-      store: {
-        *savedPeers() {
-          for (const [address] of ledger.state.peers.entries()) yield address
-        },
-        savePeer: (address) => ledger.state.peers.put(address, null),
-        forgetPeer: (address) => ledger.state.peers.remove(address),
       },
       hello,
       now,
@@ -252,11 +260,16 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
 
     hello,
     greeted: peers.greeted,
+    authenticate: identity.authenticate,
+    signAnswer: identity.signAnswer,
+    judge: book.judge,
+    blockPeers: peers.block,
+    unblockPeers: peers.unblock,
     connect: peers.connect,
     syncAll: peers.syncAll,
     peers: peers.peers,
     nodeAddresses: () =>
-      [ownUrl, ...peers.peers().map(({ address }) => address)]
+      [ownUrl, ...peers.peers().flatMap(({ address, state }) => (isAway(state) ? [] : [address]))]
         .filter((url) => url !== '')
         .map(hostAndPort)
         .sort(),
@@ -297,6 +310,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       ownUrl = url
       mining.start()
       peers.start()
+      peers.expect(config.peer)
       const { refused } = await peers.connect(config.peer)
       for (const peer of refused) logger.warn(peer, 'a configured peer was not connected')
       void peers.syncAll()
@@ -317,6 +331,9 @@ async function openRest(config: NodeConfig, ledger: Ledger) {
   const { store: fileStore, choice, isNew } = await openChosenStore(config.ipfs, paths.files, ledger.state.settings)
   return { signer, fileStore, choice, isNew }
 }
+
+/** Whether this node and a peer have nothing to do with each other for now. */
+const isAway = (state: PeerState): boolean => state === 'banned' || state === 'blocked'
 
 async function briefly(telling: Promise<void>): Promise<void> {
   const timeout = new AbortController()

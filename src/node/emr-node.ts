@@ -3,10 +3,11 @@ import type { Readable } from 'node:stream'
 import type { CID } from 'multiformats/cid'
 import type { StoredBlock } from '../chain/chain-store.js'
 import type { ErrorCode } from '../errors.js'
-import type { Peer } from '../network/peers.js'
+import type { Peer, Sender } from '../network/peer-book.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
 import type { HelloMessage } from '../protocol/peer-messages.js'
+import type { SignedRequest, WholeSignature } from '../protocol/request-signature.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import type { NodeStatus } from './node-status.js'
 
@@ -78,7 +79,15 @@ export interface EmrNode {
   checkChain(signal: AbortSignal): Promise<{ valid: true } | { valid: false; code: ErrorCode; height: number }>
 
   hello(): HelloMessage
-  greeted(hello: HelloMessage): Promise<HelloMessage>
+  greeted(hello: HelloMessage, sender: Sender): Promise<HelloMessage>
+  /** Who signed a request, before its body is read. `claimed`: where the sender says that it answers. */
+  authenticate(request: SignedRequest, claimed?: string): Promise<Sender>
+  /** Signs the answer to a request with this signature by the key of the node. */
+  signAnswer(answer: { status: number; body: string; request: string }): WholeSignature
+  /** Notes that what a peer sent was refused with this error. */
+  judge(sender: Sender, error: unknown): void
+  blockPeers(addresses: readonly string[]): Promise<void>
+  unblockPeers(addresses: readonly string[]): Promise<void>
   connect(addresses: readonly string[]): Promise<{ refused: { node: string; code: ErrorCode; reason: string }[] }>
   syncAll(): Promise<void>
   peers(): Peer[]

@@ -1,4 +1,4 @@
-import type { Peer } from '../network/peers.js'
+import type { Peer } from '../network/peer-book.js'
 
 /** How many peers are in which state. */
 export interface PeerStates {

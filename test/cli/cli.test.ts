@@ -223,7 +223,7 @@ t.test('commands that ask a node', async (t) => {
   const connected = await run(`connect ${other.url} ftp://x --json`)
   t.equal(connected.code, 5, 'one of the two was refused')
   t.match(json(connected), { total_nodes: Array, refused: [{ node: 'ftp://x', code: 'peer_bad_address' }] })
-  t.match((await run('peers')).out, new RegExp(`^NODE .*\\n${other.url} +ok +`))
+  t.match((await run('peers')).out, new RegExp(`^NODE .*\\n${other.url} +connected +0 +`))
 })
 
 t.test('commands that need no node', async (t) => {

@@ -390,7 +390,9 @@ t.test('connect_node', async (t) => {
 
   function known(node: TestNode): unknown {
     const [peer] = b.node.peers()
-    return { address: node.url, key: node.node.hello().key, tip: node.node.hello().tip, seenAt: peer?.seenAt }
+    const { key, tip } = node.node.hello()
+    const state = { state: 'connected', score: 0, chosen: false }
+    return { address: node.url, key, tip, seenAt: peer?.seenAt, ...state }
   }
 })
 

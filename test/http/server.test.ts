@@ -351,6 +351,8 @@ t.test('/openapi.json', async (t) => {
     'POST /get_file_hash',
     'POST /mine_block',
     'POST /peers',
+    'POST /peers/block',
+    'POST /peers/unblock',
     'POST /transactions',
   ])
   for (const [path, methods] of Object.entries(api.paths)) {

@@ -3,15 +3,18 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
+import { verifyNative } from '#emrchain/crypto/ed25519-node.js'
+import { createAddressPolicy, DEFAULT_ALLOWED } from '#emrchain/network/address-policy.js'
 import { createBodyDownload } from '#emrchain/network/body-download.js'
 import { createPeerClient, DEFAULT_CLIENT_LIMITS } from '#emrchain/network/peer-client.js'
 import { syncWith, tipMessage } from '#emrchain/network/sync.js'
-import { encodeBlocks, encodeCar, encodeHeaders } from '#emrchain/protocol/car.js'
+import { CAR_MEDIA_TYPE, encodeBlocks, encodeCar, encodeHeaders } from '#emrchain/protocol/car.js'
 import { cidOf } from '#emrchain/protocol/cid.js'
 import type { IdentifiedHeader } from '#emrchain/protocol/header.js'
-import { MAX_HEADERS, PEER_HEADER } from '#emrchain/protocol/peer-messages.js'
-import { createBlockMaker, easyNetworkFile, type TestScope } from '../fixtures/block-maker.js'
-import { type AnswerRequest, type StandIn, sendJson, standInFor } from '../fixtures/stand-in-peer.js'
+import { MAX_HEADERS } from '#emrchain/protocol/peer-messages.js'
+import { createBlockMaker, easyNetworkFile, signerOf, type TestScope } from '../fixtures/block-maker.js'
+import { askAs } from '../fixtures/signed-request.js'
+import { type AnswerRequest, type StandIn, sendJson, sendSigned, standInFor } from '../fixtures/stand-in-peer.js'
 import { agree, ask, get, post, startNode, type TestNode, until } from '../fixtures/start-node.js'
 
 /** Peers that answer wrongly, too much, too late or never, between a node and an honest peer. */
@@ -137,7 +140,15 @@ t.test('a peer whose headers begin again and again is left', async (t) => {
     tipBlock: async () => block,
     addBlocks: async () => 'known' as const,
   }
-  const client = { ...createPeerClient(() => 'http://127.0.0.1:1'), headersAfter }
+  const dependencies = {
+    ownAddress: () => 'http://127.0.0.1:1',
+    signer: signerOf('node'),
+    verify: verifyNative,
+    now: Date.now,
+    policy: createAddressPolicy(DEFAULT_ALLOWED),
+    assertMayCall: () => undefined,
+  }
+  const client = { ...createPeerClient(dependencies), headersAfter }
   t.teardown(() => client.close())
   const tip = tipMessage({ id: block.header.id, height: 1, work: 2n })
   const mempool = { knows: () => false, add: async () => undefined }
@@ -150,35 +161,32 @@ t.test('a peer that greets wrongly is refused by name', async (t) => {
   const honest = await startHonest(t)
   const node = await startImpatient(t)
   const hello = honest.node.hello()
-  const key = 'ab'.repeat(32)
-  const greetings: [what: string, answer: AnswerRequest, code: string][] = [
+  const other = foreign.genesis.id.toString()
+  const greetings: [what: string, wrong: AnswerRequest | object, code: string][] = [
     ['garbage', bytes('garbage'), 'peer_misbehaved'],
     ['endless', endless, 'peer_misbehaved'],
     ['hanging', hang, 'peer_timeout'],
     ['dripping', drip, 'peer_timeout'],
     ['cut', reset, 'peer_unreachable'],
     ['an error', status(500), 'peer_misbehaved'],
-    ['a field too many', (_, r) => sendJson(r, { ...hello, key, extra: 1 }), 'peer_misbehaved'],
-    ['of a later protocol', (_, r) => sendJson(r, { ...hello, key, version: 2 }), 'unsupported_version'],
-    [
-      'of another network',
-      (_, r) => sendJson(r, { ...hello, key, network: foreign.genesis.id.toString() }),
-      'other_network',
-    ],
-    ['with our own key', (_, r) => sendJson(r, { ...hello, key: node.node.hello().key }), 'self'],
-    [
-      'a tip that is none',
-      (_, r) => sendJson(r, { ...hello, key, tip: { ...hello.tip, work: 'much' } }),
-      'peer_misbehaved',
-    ],
+    ['unsigned', (_, r) => sendJson(r, hello), 'peer_misbehaved'],
+    ['a field too many', { extra: 1 }, 'peer_misbehaved'],
+    ['of a later protocol', { version: 2 }, 'unsupported_version'],
+    ['of another network', { network: other }, 'other_network'],
+    ['with the key of another', { key: hello.key }, 'peer_misbehaved'],
+    ['with our own key', { key: node.node.hello().key }, 'peer_misbehaved'],
+    ['a tip that is none', { tip: { ...hello.tip, work: 'much' } }, 'peer_misbehaved'],
   ]
   await Promise.all(
-    greetings.map(async ([what, answer, code]) => {
-      const { url } = await standInFor(t, honest, { 'POST /peers': answer })
+    greetings.map(async ([what, wrong, code]) => {
+      const { url } =
+        typeof wrong === 'function'
+          ? await standInFor(t, honest, { 'POST /peers': wrong as AnswerRequest })
+          : await standInFor(t, honest, {}, { hello: wrong })
       const { refused } = await node.node.connect([url])
       t.same(
         refused.map((peer) => ({ node: peer.node, code: peer.code })),
-        code === 'self' ? [] : [{ node: url, code }],
+        [{ node: url, code }],
         what,
       )
     }),
@@ -226,18 +234,17 @@ t.test('blocks without parents ask their sender once more, however many they are
   const waiting: (() => void)[] = []
   let greetings = 0
   const peer: StandIn = await standInFor(t, honest, {
-    'POST /peers': async (_, response) => {
+    'POST /peers': async (incoming, response) => {
       // The first one is the greeting of `connect`, the second its sync.
       if (++greetings > 2) await new Promise<void>((go) => waiting.push(go))
-      sendJson(response, { ...honest.node.hello(), url: peer.url, key: 'cd'.repeat(32) })
+      sendSigned(peer.signer, incoming, response, { ...honest.node.hello(), url: peer.url, key: peer.key })
     },
   })
   await node.node.connect([peer.url])
   const orphans = line(here, 60).slice(10)
-  const headers = { 'content-type': 'application/vnd.ipld.car', [PEER_HEADER]: peer.url }
   await Promise.all(
     orphans.map(async (block) => {
-      const answer = await ask(`${node.url}/blocks`, { method: 'POST', headers, body: encodeBlocks([block]) })
+      const answer = await askAs(peer, `${node.url}/blocks`, CAR_MEDIA_TYPE, encodeBlocks([block]))
       t.match(answer, { status: 409, body: { code: 'header_unknown_parent' } })
     }),
   )

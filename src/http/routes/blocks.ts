@@ -5,7 +5,7 @@ import type { EmrNode } from '../../node/emr-node.js'
 import type { Block } from '../../protocol/block.js'
 import { CAR_MEDIA_TYPE, decodeBlocks, encodeBlocks, encodeHeaders } from '../../protocol/car.js'
 import { parseChainId } from '../../protocol/cid.js'
-import { MAX_HEADERS, MAX_LOCATOR, PEER_HEADER } from '../../protocol/peer-messages.js'
+import { MAX_HEADERS, MAX_LOCATOR } from '../../protocol/peer-messages.js'
 import { PaperBlock, paperBlock } from '../paper-json.js'
 import { Bytes, problems, rawBody, type TypedServer, takesOnly, WholeNumberText } from '../route.js'
 
@@ -28,8 +28,7 @@ export function blockRoutes(server: TypedServer, node: EmrNode): void {
     },
     async (request, reply) => {
       if (!(request.body instanceof Uint8Array)) throw new EmrError('unsupported_media_type', 'Send a CAR.')
-      const from = request.headers[PEER_HEADER]
-      await node.submitBlocks(decodeBlocks(request.body), typeof from === 'string' ? from : undefined)
+      await node.submitBlocks(decodeBlocks(request.body), request.sender?.address)
       return reply.code(202).send({ tip: node.tip().header.id.toString() })
     },
   )

@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { EmrError } from '../../errors.js'
 import type { EmrNode } from '../../node/emr-node.js'
 import { parseChainId } from '../../protocol/cid.js'
-import { PEER_HEADER, PendingMessage } from '../../protocol/peer-messages.js'
+import { PendingMessage } from '../../protocol/peer-messages.js'
 import { blockPlace, PaperTransaction, paperTransaction, RecordMatch } from '../paper-json.js'
 import { Bytes, problems, rawBody, type TypedServer, takesOnly } from '../route.js'
 
@@ -25,8 +25,7 @@ export function transactionRoutes(server: TypedServer, node: EmrNode): void {
     },
     async (request, reply) => {
       if (!(request.body instanceof Uint8Array)) throw new EmrError('unsupported_media_type', `Send ${MEDIA_TYPE}.`)
-      const from = request.headers[PEER_HEADER]
-      const { id } = await node.submitTransaction(request.body, typeof from === 'string' ? from : undefined)
+      const { id } = await node.submitTransaction(request.body, request.sender?.address)
       return reply.code(202).send({ id: id.toString(), state: 'pending' })
     },
   )

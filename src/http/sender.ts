@@ -1,0 +1,77 @@
+import { createHash, type Hash } from 'node:crypto'
+import { Transform } from 'node:stream'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { EmrError } from '../errors.js'
+import type { EmrNode } from '../node/emr-node.js'
+import { PEER_HEADER } from '../protocol/peer-messages.js'
+import { contentDigest } from '../protocol/request-signature.js'
+
+/** Who signed a request, by a key that was checked. */
+export interface RequestSender {
+  readonly key: string
+  /** Where this key was proved to answer, if it was. */
+  readonly address?: string
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    sender: RequestSender | undefined
+    /** Takes in the body as it is read. */
+    bodyHash: Hash | undefined
+  }
+}
+
+/**
+ * Checks the signature of every request that has one or says that it comes from a peer: the fields before the
+ * body is read, the body before anything is done with it. Others go on as before, without a sender.
+ */
+export function identifySenders(server: FastifyInstance, node: EmrNode): void {
+  server.decorateRequest('sender', undefined)
+  server.decorateRequest('bodyHash', undefined)
+
+  server.addHook('onRequest', async (request) => {
+    const { headers, raw } = request
+    const claimed = single(headers[PEER_HEADER])
+    if (claimed === undefined && headers.signature === undefined && headers['signature-input'] === undefined) return
+    const url = `http://${headers.host ?? ''}${raw.url ?? ''}`
+    const fields = {
+      'content-digest': single(headers['content-digest']),
+      'signature-input': single(headers['signature-input']),
+      signature: single(headers.signature),
+    }
+    // A greeting is how a node with a new key takes its old address over: it is called back there.
+    const isGreeting = request.method === 'POST' && request.routeOptions.url === '/peers'
+    const signed = { method: request.method, url, fields }
+    request.sender = await node.authenticate(signed, isGreeting ? undefined : claimed)
+    request.bodyHash = createHash('sha256')
+  })
+
+  server.addHook('preParsing', async (request, _reply, payload) => {
+    const { bodyHash } = request
+    if (!bodyHash) return payload
+    const watch = new Transform({
+      transform(part: Buffer, _encoding, done) {
+        bodyHash.update(part)
+        done(null, part)
+      },
+    })
+    payload.once('error', (error: Error) => watch.destroy(error))
+    return payload.pipe(watch)
+  })
+
+  server.addHook('preValidation', async (request) => {
+    const { bodyHash } = request
+    if (bodyHash && contentDigest(bodyHash.digest()) !== request.headers['content-digest']) {
+      throw new EmrError('peer_wrong_digest')
+    }
+  })
+}
+
+/** Who sent a request that only a peer can make. @throws EmrError `peer_unsigned` */
+export function senderOf(request: FastifyRequest): RequestSender {
+  if (!request.sender) throw new EmrError('peer_unsigned')
+  return request.sender
+}
+
+const single = (field: string | string[] | undefined): string | undefined =>
+  Array.isArray(field) ? field.join(', ') : field
