@@ -32,7 +32,8 @@ export function registerErrorReplies(
   judge: (sender: RequestSender, error: unknown) => void,
 ): void {
   server.setErrorHandler((error: FastifyError | EmrError | Error, request, reply) => {
-    if (request.sender) judge(request.sender, error)
+    // Who only asks cannot be at fault for what is found here.
+    if (request.sender && request.method === 'POST') judge(request.sender, error)
     sendProblem(reply, request, asEmrError(error))
   })
   const routes: { methods: string[]; pattern: RegExp }[] = []

@@ -25,6 +25,8 @@ export function costOf(error: unknown): number {
   if (!isEmrError(error)) return 0
   // It refused in the form of the protocol, or its own server failed: a nuisance, not a lie.
   if ('refusal' in error.facts || 'status' in error.facts) return 5
+  // A peer that changed its branch meanwhile does this once; one that has no blocks does it every time.
+  if ('withheld' in error.facts) return BAN_POINTS / 4
   // It runs another network, which it does not hide.
   if (error.code === 'other_network') return 5
   const { verdict }: { verdict?: Verdict } = errors[error.code]

@@ -264,12 +264,12 @@ export function createPeerBook(dependencies: PeerBookDependencies, limits = DEFA
       const entry = entries.get(address)
       if (!entry) return
       entry.failure = isEmrError(error) ? error.code : 'internal'
-      // Calls that ran side by side fail together: they are one failure.
-      if (entry.retryAt <= now()) {
-        entry.failures++
-        entry.retryAt = now() + pauseAfter(entry.failures, random)
-      }
-      chargePeer(entry, error)
+      // Calls that ran side by side fail together: they are one failure, unless it is a lie.
+      const isFirst = entry.retryAt <= now()
+      if (isFirst || costOf(error) >= BAN_POINTS) chargePeer(entry, error)
+      if (!isFirst) return
+      entry.failures++
+      entry.retryAt = now() + pauseAfter(entry.failures, random)
     },
 
     judge({ key, address }, error) {

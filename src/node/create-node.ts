@@ -12,7 +12,7 @@ import { createMempool } from '../mempool/mempool.js'
 import { createMiner } from '../mining/miner.js'
 import { createNetwork, DEFAULT_NETWORK_OPTIONS, type NetworkOptions } from '../network/network.js'
 import { hostAndPort } from '../network/peer-address.js'
-import type { PeerState } from '../network/peer-book.js'
+import type { Peer } from '../network/peer-book.js'
 import { type ClientLimits, createPeerClient } from '../network/peer-client.js'
 import { tipMessage } from '../network/sync.js'
 import { type Block, genesisSections, hashResults } from '../protocol/block.js'
@@ -269,7 +269,13 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     syncAll: peers.syncAll,
     peers: peers.peers,
     nodeAddresses: () =>
-      [ownUrl, ...peers.peers().flatMap(({ address, state }) => (isAway(state) ? [] : [address]))]
+      [
+        ownUrl,
+        ...peers
+          .peers()
+          .filter(isPresent)
+          .map(({ address }) => address),
+      ]
         .filter((url) => url !== '')
         .map(hostAndPort)
         .sort(),
@@ -332,8 +338,8 @@ async function openRest(config: NodeConfig, ledger: Ledger) {
   return { signer, fileStore, choice, isNew }
 }
 
-/** Whether this node and a peer have nothing to do with each other for now. */
-const isAway = (state: PeerState): boolean => state === 'banned' || state === 'blocked'
+/** Whether a peer is known by its key, and this node has to do with it. */
+const isPresent = ({ key, state }: Peer): boolean => key !== undefined && state !== 'banned' && state !== 'blocked'
 
 async function briefly(telling: Promise<void>): Promise<void> {
   const timeout = new AbortController()
