@@ -224,6 +224,10 @@ t.test('commands that ask a node', async (t) => {
   t.equal(connected.code, 5, 'one of the two was refused')
   t.match(json(connected), { total_nodes: Array, refused: [{ node: 'ftp://x', code: 'peer_bad_address' }] })
   t.match((await run('peers')).out, new RegExp(`^NODE .*\\n${other.url} +connected +0 +`))
+  t.match((await run(`peers --block ${other.url}`)).out, new RegExp(`\\n${other.url} +blocked +0 +`))
+  t.match(problem(await run('peers --block ftp://x --json')), { error: { code: 'peer_bad_address' } })
+  const unblocked = await run(`peers --unblock ${other.url} --json`)
+  t.match(json(unblocked), { peers: [{ address: other.url, score: 0, chosen: true }] })
 })
 
 t.test('commands that need no node', async (t) => {
