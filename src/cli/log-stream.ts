@@ -24,12 +24,18 @@ export const logStream = ({ forPeople }: { forPeople: boolean }): { write(line: 
 export function lineForPeople(line: string): string {
   const entry: unknown = JSON.parse(line)
   if (typeof entry !== 'object' || entry === null) return line
-  const { level, time, msg, err } = entry as { level: number; time: number; msg?: string; err?: { message?: string } }
+  const { level, time, msg, err } = entry as {
+    level: number
+    time: number
+    msg?: string
+    err?: { message?: string; code?: string; type?: string }
+  }
   const facts = Object.entries(entry)
     .filter(([name]) => !routine.has(name))
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-  if (err?.message !== undefined) facts.push(err.message)
+  const about = err?.message ?? err?.code ?? err?.type
+  if (about !== undefined) facts.push(String(about))
   const clock = new Date(time).toISOString().slice(11, 19)
-  const about = facts.length > 0 ? ` (${facts.join(', ')})` : ''
-  return `${clock} ${(levels[level] ?? '').padEnd(5)} ${printable(`${msg ?? ''}${about}`)}\n`
+  const told = facts.length > 0 ? ` (${facts.join(', ')})` : ''
+  return `${clock} ${(levels[level] ?? '').padEnd(5)} ${printable(`${msg ?? ''}${told}`)}\n`
 }

@@ -8,6 +8,7 @@ import { VERSION } from '../node/version.js'
 import { guardRequests, requireDeclaredAccess } from './access.js'
 import { createMetrics } from './create-metrics.js'
 import { answerBadAddress, registerErrorReplies } from './error-replies.js'
+import { logRequests } from './log-requests.js'
 import type { TypedServer } from './route.js'
 import { blockRoutes } from './routes/blocks.js'
 import { eventRoutes } from './routes/events.js'
@@ -46,6 +47,7 @@ export async function buildServer(node: EmrNode, { logger, hosts }: ServerOption
   server.setValidatorCompiler(TypeBoxValidatorCompiler)
 
   const metricRoutes = createMetrics(server, node)
+  logRequests(server)
   guardRequests(server, hosts)
   registerErrorReplies(server, (sender, error) => node.judge(sender, error))
   identifySenders(server, node)

@@ -4,7 +4,7 @@ import type { EmrNode } from '../node/emr-node.js'
 import type { NodeStatus } from '../node/node-status.js'
 import { type NodeMetric, nodeMetrics } from './node-metrics.js'
 import { createProcessMetrics } from './process-metrics.js'
-import { problems, type TypedServer } from './route.js'
+import { problems, routeOf, type TypedServer } from './route.js'
 
 /** Upper ends of the classes of latencies, in seconds. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -32,10 +32,8 @@ export function createMetrics(server: TypedServer, node: EmrNode): (server: Type
     registers: [registry],
   })
   server.addHook('onResponse', async (request, reply) => {
-    const { url } = request.routeOptions
-    if (url !== undefined && ENDLESS.has(url)) return
-    // Who asks for what is not there may write any method and address.
-    const [method, route] = url === undefined ? ['other', 'none'] : [request.method, url]
+    const { method, route } = routeOf(request)
+    if (ENDLESS.has(route)) return
     const status = `${Math.floor(reply.statusCode / 100)}xx`
     durations.observe({ method, route, status }, reply.elapsedTime / 1_000)
   })

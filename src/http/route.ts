@@ -56,3 +56,12 @@ export function signalOf(reply: { raw: ServerResponse }): AbortSignal {
   })
   return controller.signal
 }
+
+/**
+ * What a request asks for, as counts and logs may say it: its method and the template of its route. Who asks for
+ * what is not there may have written anything, so nothing of that is said.
+ */
+export function routeOf(request: FastifyRequest): { method: string; route: string } {
+  const { url } = request.routeOptions
+  return url === undefined ? { method: 'other', route: 'none' } : { method: request.method, route: url }
+}

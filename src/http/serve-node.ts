@@ -33,7 +33,7 @@ export async function serveNode(
     let hosts: ReadonlySet<string> = new Set()
     server = await buildServer(node, { logger: dependencies.logger, hosts: () => hosts })
     try {
-      await server.listen({ port: config.port, host: config.host })
+      await server.listen({ port: config.port, host: config.host, listenTextResolver: () => 'listening' })
     } catch (cause) {
       const taken = cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
       if (taken) throw new EmrError('config_invalid', `port: ${config.port} is taken.`, {}, { cause })
@@ -43,6 +43,7 @@ export async function serveNode(
     const host = config.host.includes(':') ? `[${config.host}]` : config.host
     hosts = new Set([host, '127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${port}`))
     const url = `http://${host}:${port}`
+    dependencies.logger.info({ url }, 'the node answers')
     await start(url)
     const served = server
     return {

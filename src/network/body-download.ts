@@ -49,7 +49,8 @@ export function createBodyDownload(
     async take(peer, end) {
       for (let wanted = chain.missing(end); wanted.length > 0 && !closed; wanted = chain.missing(end)) {
         const known = jobFor(wanted)
-        if (!known && jobs.size >= MAX_JOBS) throw new EmrError('peer_misbehaved', 'Too many branches at one time.')
+        // The others' branches are not this peer's fault: it has its turn at the next round.
+        if (!known && jobs.size >= MAX_JOBS) return 'done'
         const job = known ?? start(wanted)
         const before = wanted.length
         const result = await job.join(peer, new Set(wanted.map(({ id }) => idKey(id))))

@@ -84,5 +84,5 @@ async function giveFreeName(partial: string, folder: string, name: string): Prom
       if (!isErrno(cause, 'EEXIST')) throw new EmrError('disk_failed', undefined, {}, { cause })
     }
   }
-  throw new EmrError('disk_failed', `There are too many files named ${name} in the download folder.`)
+  throw new EmrError('disk_failed', 'There are too many files of this name in the download folder.')
 }

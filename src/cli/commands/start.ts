@@ -38,13 +38,13 @@ variables, variables before the file. When the node answers it prints one line o
 /** Ends the process when the node has closed; until then nothing returns. */
 async function runNode(config: NodeConfig, { json }: { json: boolean }): Promise<void> {
   const { default: closeWithGrace } = await import('close-with-grace')
-  const { pino } = await import('pino')
+  const { createNodeLogger } = await import('../../http/node-logger.js')
   const { serveNode } = await import('../../http/serve-node.js')
   const { linkToParent } = await import('../network/parent-link.js')
   const { logStream } = await import('../log-stream.js')
 
   const forPeople = process.stderr.isTTY && !json
-  const logger = pino({ level: config.logLevel }, logStream({ forPeople }))
+  const logger = createNodeLogger(config.logLevel, logStream({ forPeople }))
   const opening = serveNode(config, { logger })
   const closing = closeWithGrace({ delay: CLOSING_TIME }, async ({ err, signal }) => {
     if (err) logger.fatal({ err }, 'the node failed')
