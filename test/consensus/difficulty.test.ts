@@ -5,7 +5,7 @@ import { checkHeader } from '#emrchain/consensus/check-header.js'
 import { expectedTarget, workOf } from '#emrchain/consensus/difficulty.js'
 import { compactToHex, compactToTarget, targetToCompact } from '#emrchain/protocol/compact-target.js'
 import { paperNetwork, parseNetworkFile } from '#emrchain/protocol/network-parameters.js'
-import { readDocument } from '../docs/markdown.js'
+import { fencedBlocks, readDocument } from '../docs/markdown.js'
 import { asertNetworkFile, createBlockMaker, openChain, rules } from '../fixtures/block-maker.js'
 import { createRandom, type Random } from '../fixtures/random.js'
 
@@ -91,6 +91,15 @@ t.test('the table of docs/protocol.md', async (t) => {
     const parent = { height: whole(height), time: network.genesisTime + whole(time) }
     t.equal(compactToHex(expectedTarget(network, parent)), target, row)
   }
+})
+
+t.test('the network files of docs/operations.md', async (t) => {
+  const files = fencedBlocks(readDocument('docs/operations.md')).filter(({ text }) => text.includes('"difficulty"'))
+  const networks = files.map(({ text }) => parseNetworkFile(JSON.parse(text)))
+  t.match(networks, [{ difficulty: { rule: 'fixed' } }, { difficulty: { rule: 'asert', spacing: 10_000 } }])
+  t.equal(workOf(networks[1]?.target ?? 0), 16_777_472n, '16.8 million hashes')
+  const { difficulty } = networks[1] ?? {}
+  t.equal(difficulty?.rule === 'asert' && workOf(difficulty.limit), 524_288n)
 })
 
 t.test('what holds for every network', async (t) => {
