@@ -12,6 +12,7 @@ import t from 'tap'
 import { exitCodes } from '#emrchain/cli/exit-codes.js'
 import { withLock } from '#emrchain/cli/lock-file.js'
 import { bytesText, printable, table } from '#emrchain/cli/text.js'
+import { SMALL_YOUNG_GENERATION } from '#emrchain/cli/young-generation.js'
 import { createNodeClient } from '#emrchain/client/node-client.js'
 import { VERSION } from '#emrchain/node/version.js'
 import { parseFileCid } from '#emrchain/protocol/cid.js'
@@ -321,6 +322,11 @@ t.test('a node from its start to its end', async (t) => {
     fileStore: 'embedded',
     data: join(home, 'data'),
   })
+  if ('execve' in process && existsSync('/proc/self/cmdline')) {
+    const restarted = readFileSync(`/proc/${child.pid}/cmdline`, 'utf8')
+    t.ok(restarted.includes(SMALL_YOUNG_GENERATION), 'the same process, with little room for new objects')
+    t.ok(restarted.endsWith(`${words.join('\0')}\0--json\0`), 'and what was typed')
+  }
   const client = createNodeClient(ready.url)
   const { cid } = await client.uploadFile(keystream(10_000, 'start'), 'a.aes')
   t.match(cid, /^Qm/)

@@ -81,7 +81,7 @@ t.test('variables are read somewhere', async (t) => {
 })
 
 /** Flags of other programs that the documents name. */
-const FOREIGN_FLAGS = new Set(['--pin-roots', '--check', '--write', '--version'])
+const FOREIGN_FLAGS = new Set(['--pin-roots', '--check', '--write', '--version', '--max-semi-space-size'])
 
 t.test('commands and flags exist', async (t) => {
   // All options of `start` are added only where it is typed.

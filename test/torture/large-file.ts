@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { SMALL_YOUNG_GENERATION } from '#emrchain/cli/young-generation.js'
 import { easyNetworkFile } from '../fixtures/block-maker.js'
 import { digestOf, keystream } from '../fixtures/file-content.js'
 import { startNodeProcess } from '../fixtures/node-process.js'
@@ -36,7 +37,7 @@ export async function largeFile(folder: string, bytes: number): Promise<LargeFil
   const startPeer = (what: string) => {
     mkdirSync(join(folder, what))
     const options = { DATA: join(folder, what), NETWORK: network, PEAK_FILE: peakFile(what) }
-    return startNodeProcess(options, ['--import', preload])
+    return startNodeProcess(options, [SMALL_YOUNG_GENERATION, '--import', preload])
   }
   const [first, second] = [await startPeer('first node'), await startPeer('second node')]
   const program = fileURLToPath(new URL('../../bin/emrchain.js', import.meta.url))

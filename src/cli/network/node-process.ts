@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import Value from 'typebox/value'
+import { SMALL_YOUNG_GENERATION } from '../young-generation.js'
 import type { NodeAddress } from './nodes-file.js'
 import { PARENT_VARIABLE, ReadyMessage } from './parent-link.js'
 
@@ -47,7 +48,7 @@ export interface NodeProcessOptions {
  */
 export function startNodeProcess(address: NodeAddress, options: NodeProcessOptions): NodeProcess {
   const place = ['--host', address.host, '--port', String(address.port)]
-  const child = spawn(process.execPath, [PROGRAM, 'start', ...place, ...options.flags], {
+  const child = spawn(process.execPath, [SMALL_YOUNG_GENERATION, PROGRAM, 'start', ...place, ...options.flags], {
     env: { ...options.environment, [PARENT_VARIABLE]: '1' },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // Ctrl-C reaches every process of a terminal's group; the nodes are to hear of it from here, once.
