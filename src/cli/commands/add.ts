@@ -32,7 +32,7 @@ export function registerAdd(program: Command): void {
 
 async function add(path: string, { name, user, mine }: AddFlags, command: Command) {
   const { node, wallet: walletPath } = globalsOf(command)
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { openRegularFile } = await import('../regular-file.js')
   const { openWalletFileToChange } = await import('../wallet-file.js')
   const { openClient } = await import('../open-client.js')

@@ -43,7 +43,7 @@ function wholeNumber(text: string): number {
 
 async function showChain(flags: ChainFlags, command: Command): Promise<void> {
   const { node, json } = globalsOf(command)
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { openClient } = await import('../open-client.js')
   const signal = interruption()
   const client = openClient(node)

@@ -14,7 +14,7 @@ export function registerConnect(program: Command): void {
     .argument('<url...>', 'URLs of nodes')
     .action(async (urls: string[], _flags: object, self: Command) => {
       const { node, ...globals } = globalsOf(self)
-      const { interruption } = await import('../network/interruption.js')
+      const { interruption } = await import('../interruption.js')
       const { openClient } = await import('../open-client.js')
       const answer = await openClient(node).connect(urls, { signal: interruption() })
       const { total_nodes, refused } = answer

@@ -32,7 +32,7 @@ export function registerDecrypt(program: Command): void {
 }
 
 async function decrypt(source: string, { output, keyFile, force }: DecryptFlags, command: Command) {
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { openRegularFile } = await import('../regular-file.js')
   const { assertFree, writeOutput } = await import('../write-output.js')
   const { showProgress } = await import('../progress.js')

@@ -29,7 +29,7 @@ export function registerEncrypt(program: Command): void {
 }
 
 async function encrypt(source: string, flags: EncryptFlags) {
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { openRegularFile } = await import('../regular-file.js')
   const { assertFree, writeOutput } = await import('../write-output.js')
   const { showProgress } = await import('../progress.js')

@@ -32,7 +32,7 @@ export function registerGet(program: Command): void {
 
 async function get(nameOrCid: string, { output, force }: GetFlags, command: Command) {
   const { node, wallet: walletPath } = globalsOf(command)
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { openWalletFile } = await import('../wallet-file.js')
   const { openClient } = await import('../open-client.js')
   const { assertFree, writeOutput } = await import('../write-output.js')

@@ -32,7 +32,7 @@ export function registerKey(program: Command): void {
 
 async function exportKeyText(nameOrCid: string, { output }: { output?: string }, command: Command): Promise<void> {
   const { wallet: path, ...globals } = globalsOf(command)
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { openWalletFile } = await import('../wallet-file.js')
   const { assertFree, writeOutput } = await import('../write-output.js')
   const { exportKey, findFileKey } = await import('../../client/wallet.js')
@@ -49,7 +49,7 @@ async function exportKeyText(nameOrCid: string, { output }: { output?: string },
 
 async function importKeyText(from: string, _flags: object, command: Command): Promise<void> {
   const { wallet: path, ...globals } = globalsOf(command)
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { openWalletFileToChange } = await import('../wallet-file.js')
   const { readKeyText } = await import('../read-key.js')
   const { importKey } = await import('../../client/wallet.js')

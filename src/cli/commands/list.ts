@@ -12,7 +12,7 @@ export function registerList(program: Command): void {
     .description('list the records of the wallet and where they stand')
     .action(async (_flags: object, self: Command) => {
       const { node, wallet: path, ...globals } = globalsOf(self)
-      const { interruption } = await import('../network/interruption.js')
+      const { interruption } = await import('../interruption.js')
       const { openWalletFile } = await import('../wallet-file.js')
       const { openClient } = await import('../open-client.js')
       const { listRecords } = await import('../../client/list-records.js')

@@ -22,7 +22,7 @@ export function registerMine(program: Command): void {
 
 async function mineBlock(command: Command): Promise<void> {
   const { node, ...globals } = globalsOf(command)
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { openClient } = await import('../open-client.js')
   const block = await openClient(node).mine({ signal: interruption() })
   await print(globals, { document: block, text: `Mined ${blockText(block)}.` })
@@ -30,7 +30,7 @@ async function mineBlock(command: Command): Promise<void> {
 
 async function watchBlocks(command: Command): Promise<void> {
   const { node, json } = globalsOf(command)
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { openClient } = await import('../open-client.js')
   const signal = interruption()
   const onListening = () => {

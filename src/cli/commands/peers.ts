@@ -19,7 +19,7 @@ export function registerPeers(program: Command): void {
     .option('--unblock <url...>', 'take blocks and bans of these nodes back')
     .action(async ({ block, unblock }: PeersFlags, self: Command) => {
       const { node, ...globals } = globalsOf(self)
-      const { interruption } = await import('../network/interruption.js')
+      const { interruption } = await import('../interruption.js')
       const { openClient } = await import('../open-client.js')
       const client = openClient(node)
       const signal = interruption()

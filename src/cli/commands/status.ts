@@ -12,7 +12,7 @@ export function registerStatus(program: Command): void {
     .description('show how the node is')
     .action(async (_flags: object, self: Command) => {
       const { node, ...globals } = globalsOf(self)
-      const { interruption } = await import('../network/interruption.js')
+      const { interruption } = await import('../interruption.js')
       const { openClient } = await import('../open-client.js')
       const status = await openClient(node).status({ signal: interruption() })
       await print(globals, { document: status, text: textOf(status) })

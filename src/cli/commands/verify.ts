@@ -25,7 +25,7 @@ export function registerVerify(program: Command): void {
 }
 
 async function verify({ data, network }: { data?: string; network?: string }) {
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { loadConfig } = await import('../../config/load-config.js')
   const { verifyDataFolder } = await import('../../node/verify-data-folder.js')
   const { showProgress } = await import('../progress.js')

@@ -15,7 +15,7 @@ export function registerWallet(program: Command): void {
     .description('make a wallet with a fresh key')
     .action(async (_flags: object, self: Command) => {
       const { wallet: path, ...globals } = globalsOf(self)
-      const { interruption } = await import('../network/interruption.js')
+      const { interruption } = await import('../interruption.js')
       const { createWalletFile } = await import('../wallet-file.js')
       const view = await viewOf(path, await createWalletFile(path, interruption()))
       const text = `A new wallet is in ${view.wallet}.\n${textOf(view)}\nKeep a copy of it, and the passphrase: without both, nobody can open your files.`
@@ -31,7 +31,7 @@ export function registerWallet(program: Command): void {
     .description('show the public key and what the wallet holds')
     .action(async (_flags: object, self: Command) => {
       const { wallet: path, ...globals } = globalsOf(self)
-      const { interruption } = await import('../network/interruption.js')
+      const { interruption } = await import('../interruption.js')
       const { openWalletFile } = await import('../wallet-file.js')
       const view = await viewOf(path, (await openWalletFile(path, interruption())).wallet)
       await print(globals, { document: view, text: textOf(view) })

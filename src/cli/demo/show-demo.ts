@@ -1,5 +1,5 @@
 import { cpus } from 'node:os'
-import { interruption } from '../network/interruption.js'
+import { interruption } from '../interruption.js'
 import { print } from '../output.js'
 import type { DemoStep } from './demo-steps.js'
 import { demoText, latencyText } from './demo-text.js'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { EmrError } from '../../errors.js'
+import { whenAborted } from '../interruption.js'
 import { connectNodes } from './connect-nodes.js'
-import { whenAborted } from './interruption.js'
 import { type NodeExit, type NodeProcess, startNodeProcess } from './node-process.js'
 import type { NodeAddress, NodesFile } from './nodes-file.js'
 

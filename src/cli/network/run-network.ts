@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { isEmrError } from '../../errors.js'
-import { interruption, whenAborted } from './interruption.js'
+import { interruption, whenAborted } from '../interruption.js'
 import { type LaunchedNetwork, launchNetwork } from './launch-network.js'
 import { createNetworkLog } from './network-log.js'
 import { readNodesFile } from './nodes-file.js'

@@ -1,4 +1,4 @@
-import { EmrError } from '../../errors.js'
+import { EmrError } from '../errors.js'
 
 /**
  * Aborts, with `cancelled`, when somebody asks this process to end: Ctrl-C, SIGTERM, or a terminal that
