@@ -6,7 +6,7 @@ import { parseFileCid } from '../../protocol/cid.js'
 import { streamOf } from '../file-stream.js'
 import { Bytes, problems, signalOf, type TypedServer } from '../route.js'
 
-/** `GET /ipfs/:cid`: files as blocks, which whoever asks can check, and to the operator as contents. */
+/** `GET /ipfs/:cid`: files as blocks, which whoever asks can check; `GET /files/:cid`: their bytes. Both are encrypted and for all. */
 export function ipfsRoutes(server: TypedServer, node: EmrNode): void {
   const params = Type.Object({ cid: Type.String({ minLength: 1, maxLength: 128 }) })
 
