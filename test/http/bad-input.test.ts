@@ -216,6 +216,7 @@ t.test('uploads', async (t) => {
   const node = await startNode(t)
   const file = { name: 'file', filename: 'a.txt', contents: 'a' }
   const whole = multipart([file])
+  const files = join(node.options.data, 'files')
   await refuse(t, node, [
     ['no part', '/create_hash', form(), 400, 'bad_request'],
     ['a field only', '/create_hash', form({ name: 'file', contents: 'a' }), 400, 'bad_request'],
@@ -228,12 +229,24 @@ t.test('uploads', async (t) => {
       'bad_request',
     ],
     ['cut short', '/create_hash', { method: 'POST', ...whole, body: whole.body.subarray(0, -30) }, 400, 'bad_request'],
+    ['two files', '/create_hash', form(file, { ...file, contents: 'b' }), 400, 'bad_request'],
+    [
+      'two large files',
+      '/create_hash',
+      form({ ...file, contents: 'x'.repeat(3e6) }, { ...file, contents: 'y'.repeat(3e6) }),
+      400,
+      'bad_request',
+    ],
     ['no boundary', '/create_hash', raw(whole.body, 'multipart/form-data'), 400, 'bad_request'],
     ['no body', '/create_hash', { method: 'POST', headers: whole.headers }, 400, 'bad_request'],
     ['no form', '/create_hash', { method: 'POST', ...whole, body: 'hello' }, 400, 'bad_request'],
     ['elsewhere', '/get_file', form(file), 400, 'bad_request'],
     ['elsewhere', '/transactions', form(file), 415, 'unsupported_media_type'],
   ])
+
+  t.same(contentsOf(files), [], 'nothing of them is left')
+  const withField = form(file, { name: 'note', contents: 'a field behind the file' })
+  t.equal((await fetch(`${node.url}/create_hash`, withField)).status, 201)
 
   // A server with a smaller limit over the same node.
   const limited = { ...node.node, maxUploadBytes: 1_000 }

@@ -36,9 +36,13 @@ export function paperFileRoutes(server: TypedServer, node: EmrNode): void {
       const signal = signalOf(reply)
       let stored: NamedFile
       if (request.isMultipart()) {
-        const part = await firstFile(request)
+        const parts = request.parts()
+        const part = await nextFile(parts)
         if (part?.fieldname !== 'file') throw new EmrError('bad_request', 'The upload has no part "file".')
-        stored = await node.createHash({ name: part.filename, source: Readable.from(wholeUpload(part.file)) }, signal)
+        stored = await node.createHash(
+          { name: part.filename, source: Readable.from(wholeUpload(part.file, parts)) },
+          signal,
+        )
       } else if (request.body) {
         stored = await node.createHash({ path: request.body.file_path }, signal)
       } else {
@@ -105,24 +109,38 @@ export function paperFileRoutes(server: TypedServer, node: EmrNode): void {
   )
 }
 
-/** The first file of a form. @throws EmrError `bad_request` where the form is broken before it */
-async function firstFile(request: FastifyRequest): Promise<MultipartFile | undefined> {
+type Parts = ReturnType<FastifyRequest['parts']>
+
+/** The next file of a form; fields are passed over. @throws EmrError `bad_request` where the form is broken before it */
+async function nextFile(parts: Parts): Promise<MultipartFile | undefined> {
   try {
-    return await request.file()
+    for (;;) {
+      const next = await parts.next()
+      if (next.done) return undefined
+      if (next.value.type === 'file') return next.value
+    }
   } catch (cause) {
+    if (isCode(cause, 'FST_FILES_LIMIT')) throw new EmrError('bad_request', 'The form has more than one file.')
     if (cause instanceof Error && 'statusCode' in cause) throw cause
     throw new EmrError('bad_request', 'The form is not well-formed.', {}, { cause })
   }
 }
 
-/** The bytes of an upload. One that is over the limit is cut there, and must not pass for a shorter file. */
-async function* wholeUpload(file: MultipartFile['file']): AsyncGenerator<Uint8Array> {
+const isCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code
+
+/**
+ * The bytes of an upload. One that is over the limit is cut there, and must not pass for a shorter file; nor must one
+ * file pass for two, so that it ends well only where the form does.
+ */
+async function* wholeUpload(file: MultipartFile['file'], parts: Parts): AsyncGenerator<Uint8Array> {
   try {
     yield* file
   } catch (cause) {
     throw new EmrError('bad_request', 'The form ends early.', {}, { cause })
   }
   if (file.truncated) throw new EmrError('body_too_large')
+  if (await nextFile(parts)) throw new EmrError('bad_request', 'The form has more than one file.')
 }
 
 const fileInfo = ({ cid, name, size }: NamedFile): FileInfo => ({
