@@ -140,6 +140,12 @@ t.test('a record goes from one wallet to another', async (t) => {
   t.equal((await run('decrypt MRI.pdf.aes -o by-wallet.pdf', here)).code, 0)
   t.ok(contents.equals(readFileSync(join(home, 'by-wallet.pdf'))))
 
+  // Names are text of somebody: none may turn what a terminal shows.
+  const turned = await run('add MRI.pdf --name scan\u202efdp --mine')
+  t.match(turned, { code: 0, out: /Its record is "scan\\u\{202e\}fdp"/ })
+  const turnedBack = await run('get scan\u202efdp -o turned.pdf')
+  t.match(turnedBack, { code: 0, out: /^scan\\u\{202e\}fdp is in turned\.pdf/ })
+
   // Ctrl-C when half of the file is here.
   const status = await (await fetch(`${url}/status`)).text()
   const slow = createServer((request, reply) => {

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 import { print } from '../output.js'
-import { bytesText } from '../text.js'
+import { bytesText, printable } from '../text.js'
 
 interface AddFlags {
   readonly name: string
@@ -78,5 +78,6 @@ function textOf({ name, file, size, cid, block }: Added): string {
   const where = block
     ? `It is on the chain, in block ${block.index}.`
     : 'It waits for a block; "emrchain mine" makes one.'
-  return `${file} (${bytesText(size)}) is stored, encrypted, as ${cid}.\nIts record is "${name}". ${where}`
+  const stored = printable(`${file} (${bytesText(size)}) is stored, encrypted, as ${cid}.`)
+  return `${stored}\nIts record is "${printable(name)}". ${where}`
 }

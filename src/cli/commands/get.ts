@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 import { print } from '../output.js'
-import { bytesText } from '../text.js'
+import { bytesText, printable } from '../text.js'
 
 interface GetFlags {
   readonly output: string
@@ -21,7 +21,7 @@ export function registerGet(program: Command): void {
     .option('--force', 'replace a file that is there')
     .action(async (nameOrCid: string, flags: GetFlags, self: Command) => {
       const got = await get(nameOrCid, flags, self)
-      const text = `${got.name} is in ${got.path} (${bytesText(got.size)}), decrypted and checked.`
+      const text = printable(`${got.name} is in ${got.path} (${bytesText(got.size)}), decrypted and checked.`)
       await print(globalsOf(self), { document: got, text })
     })
   addExamples(command, [

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 import { print } from '../output.js'
+import { printable } from '../text.js'
 
 /** `emrchain key`: hands the key of a file on, and takes one. */
 export function registerKey(program: Command): void {
@@ -43,7 +44,7 @@ async function exportKeyText(nameOrCid: string, { output }: { output?: string },
   const text = exportKey(fileKey)
   if (output === undefined) return print(globals, { document: { name, cid, key: text }, text })
   await writeOutput(output, Buffer.from(`${text}\n`))
-  const said = `The key of ${name} is in ${output}. Whoever has it can read ${cid}.`
+  const said = printable(`The key of ${name} is in ${output}. Whoever has it can read ${cid}.`)
   await print(globals, { document: { name, cid, path: resolve(output) }, text: said })
 }
 
