@@ -1,0 +1,28 @@
+/** What is measured: the middle of some runs, and how far apart they were. */
+export interface Figure {
+  readonly what: string
+  readonly unit: string
+  readonly median: number
+  readonly least: number
+  readonly most: number
+  readonly runs: number
+}
+
+export interface BenchmarkOptions {
+  /** An empty folder, which is removed afterwards. */
+  readonly folder: string
+  readonly runs: number
+  readonly records: number
+  say(line: string): void
+}
+
+export type Benchmark = (options: BenchmarkOptions) => Promise<Figure[]>
+
+/** @param values one of each run */
+export function figure(what: string, unit: string, values: readonly number[]): Figure {
+  const sorted = [...values].sort((a, b) => a - b)
+  const at = (position: number): number => Number((sorted[position] ?? Number.NaN).toPrecision(4))
+  const middle = (sorted.length - 1) / 2
+  const median = Number(((at(Math.floor(middle)) + at(Math.ceil(middle))) / 2).toPrecision(4))
+  return { what, unit, median, least: at(0), most: at(sorted.length - 1), runs: sorted.length }
+}

@@ -1,0 +1,65 @@
+/**
+ * `npm run bench`: how fast it is here. All benchmarks, or those that the command line names, with `--runs N`,
+ * `--records N` and `--json`: `npm run bench -- sync --runs 7 --json`. Prints the machine beside the figures:
+ * they mean nothing without it, and less than 30 % apart they mean nothing either.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Benchmark, Figure } from './figures.js'
+import { sync } from './sync.js'
+
+const benchmarks: Readonly<Record<string, Benchmark>> = { sync }
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: 'string', default: '5' },
+    records: { type: 'string', default: '100000' },
+    json: { type: 'boolean', default: false },
+  },
+})
+const unknown = positionals.filter((name) => !(name in benchmarks))
+if (unknown.length > 0) throw new Error(`Benchmarks are ${Object.keys(benchmarks).join(', ')}; not ${unknown}.`)
+const options = { runs: wholeNumber(values.runs), records: wholeNumber(values.records), say }
+
+const machine = {
+  node: process.version,
+  processor: cpus()[0]?.model ?? 'unknown',
+  cores: availableParallelism(),
+  memory: `${Math.round(totalmem() / 1024 ** 3)} GiB`,
+  system: `${process.platform} ${process.arch}`,
+}
+const home = mkdtempSync(join(tmpdir(), 'emrchain-bench-'))
+const results: Record<string, readonly Figure[]> = {}
+try {
+  for (const [name, run] of Object.entries(benchmarks)) {
+    if (positionals.length > 0 && !positionals.includes(name)) continue
+    const folder = join(home, name)
+    mkdirSync(folder)
+    results[name] = await run({ ...options, folder })
+  }
+} finally {
+  rmSync(home, { recursive: true, force: true })
+}
+
+if (values.json) process.stdout.write(`${JSON.stringify({ machine, ...options, results }, null, 2)}\n`)
+else {
+  console.log(Object.values(machine).join(', '))
+  for (const [name, figures] of Object.entries(results)) {
+    console.log(`\n${name}`)
+    console.table(
+      figures.map(({ what, median, least, most, unit, runs }) => ({ what, median, least, most, unit, runs })),
+    )
+  }
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new Error(`Not a whole number: ${text}`)
+  return Number(text)
+}
