@@ -1,8 +1,8 @@
 import type { CID } from 'multiformats/cid'
 import { type BranchEnd, isPreferred } from '../consensus/fork-choice.js'
 import type { SignedHeader } from '../protocol/block.js'
-import { idKey } from '../protocol/cid.js'
-import { decodeHeader, type IdentifiedHeader } from '../protocol/header.js'
+import { cidOfDigest, idKey } from '../protocol/cid.js'
+import { decodeHeader, HEADER_LENGTH, type IdentifiedHeader } from '../protocol/header.js'
 
 /**
  * How many headers without a stored body are kept, about 1 KiB each. No branch can win that leaves the main
@@ -39,14 +39,32 @@ export interface Branches {
   readonly size: number
 }
 
-/** As few bytes as can be: a header is decoded when it is asked for. */
+/** As few bytes and objects as can be: a header is decoded when it is asked for. */
 interface Kept {
-  readonly id: CID
-  readonly bytes: Uint8Array
-  readonly signature: Uint8Array
+  /** `idKey` of the header and of its parent. */
+  readonly key: string
   readonly parent: string
+  /** The header and its signature, in one array. */
+  readonly bytes: Uint8Array
   readonly height: number
   readonly work: bigint
+}
+
+const idOf = (key: string): CID => cidOfDigest(Uint8Array.from(key, (character) => character.charCodeAt(0)))
+
+/** As fork choice sees it; the id is made only when work does not decide. */
+const endOf = ({ key, work }: Kept): BranchEnd => ({
+  work,
+  get id() {
+    return idOf(key)
+  },
+})
+
+function pack({ header, signature, work }: LooseHeader): Kept {
+  const bytes = new Uint8Array(header.bytes.length + signature.length)
+  bytes.set(header.bytes)
+  bytes.set(signature, header.bytes.length)
+  return { key: idKey(header.id), parent: idKey(header.parent), bytes, height: header.height, work }
 }
 
 export function createBranches(limit = MAX_LOOSE_HEADERS): Branches {
@@ -57,12 +75,12 @@ export function createBranches(limit = MAX_LOOSE_HEADERS): Branches {
 
   const findBest = (): void => {
     best = undefined
-    for (const header of headers.values()) if (!best || isPreferred(header, best)) best = header
+    for (const header of headers.values()) if (!best || isPreferred(endOf(header), endOf(best))) best = header
   }
   const loose = (kept: Kept): LooseHeader => {
     // Most often the parent of the next one is asked for: the one that came last.
-    if (!last?.id.equals(kept.id)) last = decodeHeader(kept.bytes)
-    return { header: last, signature: kept.signature, work: kept.work }
+    if (!last || idKey(last.id) !== kept.key) last = decodeHeader(kept.bytes.subarray(0, HEADER_LENGTH))
+    return { header: last, signature: kept.bytes.subarray(HEADER_LENGTH), work: kept.work }
   }
 
   /** Makes room for a tenth of the limit, branch by branch: the one whose end has the least work first. */
@@ -89,19 +107,10 @@ export function createBranches(limit = MAX_LOOSE_HEADERS): Branches {
       const kept = headers.get(idKey(id))
       return kept && loose(kept)
     },
-    add({ header, signature, work }) {
-      const kept: Kept = {
-        id: header.id,
-        // Copies: the bytes may be a part of a whole answer, which they would keep in memory.
-        bytes: Uint8Array.from(header.bytes),
-        signature: Uint8Array.from(signature),
-        parent: idKey(header.parent),
-        height: header.height,
-        work,
-      }
-      headers.set(idKey(header.id), kept)
-      last = header
-      if (!best || isPreferred(kept, best)) best = kept
+    add(header) {
+      const kept = pack(header)
+      headers.set(kept.key, kept)
+      if (!best || isPreferred(endOf(kept), endOf(best))) best = kept
       if (headers.size > limit) evict()
     },
     remove(id, { descendants } = { descendants: false }) {
@@ -110,22 +119,22 @@ export function createBranches(limit = MAX_LOOSE_HEADERS): Branches {
       if (descendants) {
         for (const [key, { parent }] of headers) if (gone.has(parent)) gone.add(key)
       }
-      const removed = [...gone].flatMap((key) => headers.get(key)?.id ?? [])
+      const removed = [...gone].filter((key) => headers.has(key)).map(idOf)
       for (const key of gone) headers.delete(key)
-      if (best && gone.has(idKey(best.id))) findBest()
+      if (best && gone.has(best.key)) findBest()
       return removed
     },
-    best: (tip) => (best && isPreferred(best, tip) ? loose(best) : undefined),
+    best: (tip) => (best && isPreferred(endOf(best), tip) ? loose(best) : undefined),
     better(id, tip) {
       const kept = headers.get(idKey(id))
-      return kept && isPreferred(kept, tip) ? loose(kept) : undefined
+      return kept && isPreferred(endOf(kept), tip) ? loose(kept) : undefined
     },
     leadsToBetter(id, tip) {
       const line = new Set([idKey(id)])
       // As above, parents come first.
       for (const [key, header] of headers) {
         if (!line.has(header.parent)) continue
-        if (isPreferred(header, tip)) return true
+        if (isPreferred(endOf(header), tip)) return true
         line.add(key)
       }
       return false
@@ -133,7 +142,7 @@ export function createBranches(limit = MAX_LOOSE_HEADERS): Branches {
     lineTo(id) {
       const line: BranchPlace[] = []
       for (let at = headers.get(idKey(id)); at; at = headers.get(at.parent)) {
-        line.push({ id: at.id, height: at.height })
+        line.push({ id: idOf(at.key), height: at.height })
       }
       return line.reverse()
     },

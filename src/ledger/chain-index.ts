@@ -26,6 +26,7 @@ import {
   removeLookups,
 } from './lookup-table.js'
 import { equalCids, type Place } from './section.js'
+import { stateHashOf } from './state-hash.js'
 
 /** A block that holds a transaction, on whichever branch; the place is that of the transaction's section. */
 export interface Appearance extends Place {
@@ -68,6 +69,8 @@ export interface ChainIndex {
   matches(label: LookupKey): Iterable<Match>
   /** Blocks in the chain file that are not on the main chain. */
   staleBlocks(): BlockEntry[]
+  /** A digest of all that the index says of the main chain: see state-hash.ts. */
+  stateHash(): Promise<string>
   /** Adds a block and makes it the tip. */
   connect(block: IndexedBlock, end: number): void
   /** Takes the tip off the main chain. */
@@ -214,6 +217,8 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
         .rows({ start: prefix, end: keyAfter(prefix) })
         .map(({ key }) => namedBlock(CID.decode(key.subarray(prefix.length))))
     },
+
+    stateHash: () => stateHashOf({ database, tip: () => tip, block, isOnMainChain }),
 
     connect: (one, newEnd) => switchTo({ add: [one], connect: [one], end: newEnd }),
     disconnect: (one) => switchTo({ disconnect: [one], end }),

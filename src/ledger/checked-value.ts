@@ -1,11 +1,17 @@
-import { sha256Of } from './digest.js'
+import { hash } from 'node:crypto'
 
 const CHECK_LENGTH = 8
 
+/** Long enough for what is hashed here again and again; longer ones get a buffer of their own. */
+const scratch = Buffer.allocUnsafeSlow(4096)
+
 const checkOf = (key: Uint8Array, value: Uint8Array): Buffer => {
-  const length = Buffer.alloc(2)
-  length.writeUInt16BE(key.length)
-  return sha256Of(length, key, value).subarray(0, CHECK_LENGTH)
+  const length = 2 + key.length + value.length
+  const bytes = length <= scratch.length ? scratch : Buffer.allocUnsafeSlow(length)
+  bytes.writeUInt16BE(key.length)
+  bytes.set(key, 2)
+  bytes.set(value, 2 + key.length)
+  return hash('sha256', bytes.subarray(0, length), 'buffer').subarray(0, CHECK_LENGTH)
 }
 
 /** A value as it stands in the database: the first 8 bytes of SHA-256 over key and value, then the value. */

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** SHA-256 of the parts, one after another. Native, since the ledger hashes whole chains. */
 export const sha256Of = (...parts: readonly Uint8Array[]): Buffer => {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(part)
-  return hash.digest()
+  const [only] = parts
+  return hash('sha256', parts.length === 1 && only ? only : Buffer.concat(parts), 'buffer')
 }
 
 /** Length of the digests that stand for names in keys: no two names with one digest can be made (2^80 tries). */

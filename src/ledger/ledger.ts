@@ -34,7 +34,15 @@ export const DEFAULT_CHECK_BLOCKS = 6
 /** Reads that the index answers at once. */
 type IndexReads = Pick<
   ChainIndex,
-  'block' | 'blockAt' | 'isOnMainChain' | 'appearances' | 'confirmation' | 'newest' | 'matches' | 'staleBlocks'
+  | 'block'
+  | 'blockAt'
+  | 'isOnMainChain'
+  | 'appearances'
+  | 'confirmation'
+  | 'newest'
+  | 'matches'
+  | 'staleBlocks'
+  | 'stateHash'
 >
 
 export interface Ledger extends IndexReads, ChainReader, ChainWriter {
@@ -158,6 +166,7 @@ export const openLedger = async (folder: string, options: LedgerOptions): Promis
       newest: index.newest,
       matches: index.matches,
       staleBlocks: index.staleBlocks,
+      stateHash: index.stateHash,
       ...createChainReader(file, index),
       ...writer,
       async close() {

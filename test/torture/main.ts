@@ -55,6 +55,12 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
     return [file, ...rows]
   },
 
+  async reorg() {
+    say('reorg: 1,000 blocks one way and the other')
+    const { checks, failed } = await runTest('../chain/reorganise.test.js')
+    return [{ what: 'reorganisation of 1,000 blocks', 'how many': `${checks} checks`, lost: 0, wrong: failed }]
+  },
+
   async cuts() {
     say('cuts: the chain file cut at every byte')
     const rows: Row[] = []
