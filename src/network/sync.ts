@@ -36,7 +36,7 @@ export interface SyncDependencies {
 }
 
 /** How often a peer may change to another branch while its headers are taken. */
-const MAX_REORGANISATIONS = 8
+const MAX_REORGANISATIONS = 4
 /** How many headers a peer may give whose branch is not better yet: as many as the chain keeps. */
 const MAX_LOW_HEADERS = 50_000
 
@@ -49,8 +49,16 @@ const MAX_LOW_HEADERS = 50_000
  * @throws EmrError what the client throws, and the code of a rule that the peer's blocks break
  */
 export async function syncWith(peer: string, tip: TipMessage, dependencies: SyncDependencies): Promise<void> {
-  for (let tries = 0; tries <= MAX_REORGANISATIONS; tries++) {
-    if ((await takeChain(peer, tip, dependencies)) === 'done') break
+  const claim = readTip(tip)
+  const { chain, bodies } = dependencies
+  if (chain.isBetter(claim)) {
+    // What another peer has told of already need not be told again.
+    const isKnown = chain.workOf(claim.id) !== undefined
+    let result = isKnown ? await bodies.take(peer, claim.id) : await takeChain(peer, claim, dependencies)
+    for (let tries = 0; result === 'reorganised' && tries < MAX_REORGANISATIONS; tries++) {
+      result = await takeChain(peer, claim, dependencies)
+    }
+    if (result === 'reorganised') throw new EmrError('peer_misbehaved', 'It is on another branch at each request.')
   }
   await takePending(peer, dependencies)
 }
@@ -58,12 +66,9 @@ export async function syncWith(peer: string, tip: TipMessage, dependencies: Sync
 /** Headers first, then bodies: while the bodies of one answer come, the headers of the next are asked for. */
 async function takeChain(
   peer: string,
-  tip: TipMessage,
+  claim: { work: bigint },
   { client, chain, bodies }: SyncDependencies,
 ): Promise<'done' | 'reorganised'> {
-  const claim = readTip(tip)
-  if (!chain.isBetter(claim)) return 'done'
-  if (chain.workOf(claim.id) !== undefined) return bodies.take(peer, claim.id)
   const given = createGivenHeaders()
   let coming: Promise<'done' | 'reorganised'> = Promise.resolve('done')
   for (let low = 0; ; ) {

@@ -11,6 +11,8 @@ export interface SignaturePoolOptions {
   readonly slice?: number
 }
 const DEFAULT_SLICE = 128
+/** Keys take longer. */
+const KEYS_A_SLICE = 8
 /** Slices that a thread has: one in work, one waiting, so that it never idles for want of an answer. */
 const SLICES_A_THREAD = 2
 /** How many keys are remembered as valid. */
@@ -29,6 +31,8 @@ export interface SignaturePool {
 }
 
 interface Call {
+  /** Whether only the keys are judged. */
+  readonly keysOnly: boolean
   readonly claims: readonly SignatureClaim[]
   readonly verdicts: SignatureVerdict[]
   /** First claim that no thread has yet. */
@@ -55,6 +59,7 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
   const workers = new Map<Worker, Slice[]>()
   const calls: Call[] = []
   const goodKeys = new Set<string>()
+  const judging = new Map<string, Promise<unknown>>()
   let ended: EmrError | undefined
 
   const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
@@ -83,14 +88,14 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
         const call = calls.shift()
         if (!call) return
         const from = call.next
-        const claims = call.claims.slice(from, from + sliceLength)
+        const claims = call.claims.slice(from, from + (call.keysOnly ? KEYS_A_SLICE : sliceLength))
         call.next += claims.length
         call.running++
         if (call.next < call.claims.length) calls.push(call)
         slices.push({ call, from })
-        const request = packClaims(claims, (key) => goodKeys.has(nameOf(key)))
+        const request = packClaims(claims, call.keysOnly)
         worker.ref()
-        worker.postMessage(request, [request.claims.buffer, request.knownKeys.buffer])
+        worker.postMessage(request, [request.claims.buffer])
       }
     }
   }
@@ -107,8 +112,7 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
       const claim = call.claims[from + at]
       if (code === verdictCodes.good && claim) goodKeys.add(nameOf(claim.key))
     }
-    if (goodKeys.size > MAX_KEYS) goodKeys.clear()
-    if (reply.some((code) => code !== verdictCodes.good)) {
+    if (!call.keysOnly && reply.some((code) => code !== verdictCodes.good)) {
       call.next = call.claims.length
       const waiting = calls.indexOf(call)
       if (waiting >= 0) calls.splice(waiting, 1)
@@ -117,15 +121,43 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
     pump()
   }
 
-  return {
-    check(claims) {
-      if (ended) return Promise.reject(ended)
-      if (claims.length === 0) return Promise.resolve([])
-      return new Promise((resolve, reject) => {
-        const verdicts = claims.map((): SignatureVerdict => 'unknown')
-        calls.push({ claims, verdicts, next: 0, running: 0, resolve, reject })
-        pump()
+  function run(claims: readonly SignatureClaim[], keysOnly: boolean): Promise<SignatureVerdict[]> {
+    if (ended) return Promise.reject(ended)
+    return new Promise((resolve, reject) => {
+      const verdicts = claims.map((): SignatureVerdict => 'unknown')
+      calls.push({ keysOnly, claims, verdicts, next: 0, running: 0, resolve, reject })
+      pump()
+    })
+  }
+
+  /** Has each key judged once, whoever asks meanwhile: one costs as much as ten signatures. */
+  async function judgeKeys(claims: readonly SignatureClaim[]): Promise<void> {
+    const fresh = new Map<string, SignatureClaim>()
+    const waiting = new Set<Promise<unknown>>()
+    for (const claim of claims) {
+      const name = nameOf(claim.key)
+      const underWay = judging.get(name)
+      if (underWay) waiting.add(underWay)
+      else if (!goodKeys.has(name)) fresh.set(name, claim)
+    }
+    if (fresh.size > 0) {
+      const judged = run([...fresh.values()], true).finally(() => {
+        for (const name of fresh.keys()) judging.delete(name)
       })
+      for (const name of fresh.keys()) judging.set(name, judged)
+      waiting.add(judged)
+    }
+    await Promise.all(waiting)
+  }
+
+  return {
+    async check(claims) {
+      if (goodKeys.size > MAX_KEYS) goodKeys.clear()
+      if (claims.length === 0) return []
+      await judgeKeys(claims)
+      const bad = claims.findIndex(({ key }) => !goodKeys.has(nameOf(key)))
+      if (bad < 0) return run(claims, false)
+      return [...(bad > 0 ? await run(claims.slice(0, bad), false) : []), 'bad key']
     },
     async close() {
       fail(new EmrError('closing'))

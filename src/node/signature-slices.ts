@@ -8,8 +8,8 @@ export interface SliceRequest {
   /** For each claim: length of the message (four bytes), signature, key, message. */
   readonly claims: Uint8Array<ArrayBuffer>
   readonly count: number
-  /** One byte a claim: 1 where the key is known to be valid. */
-  readonly knownKeys: Uint8Array<ArrayBuffer>
+  /** Whether the keys are judged; else only the signatures, by keys that are known to be valid. */
+  readonly keysOnly: boolean
 }
 
 /** One of `verdictCodes` for each claim. */
@@ -19,24 +19,21 @@ const SIGNATURE = 64
 const KEY = 32
 const HEAD = 4 + SIGNATURE + KEY
 
-/** @param isKnownKey whether a key need not be judged again */
-export function packClaims(claims: readonly SignatureClaim[], isKnownKey: (key: Uint8Array) => boolean): SliceRequest {
+export function packClaims(claims: readonly SignatureClaim[], keysOnly: boolean): SliceRequest {
   const packed = new Uint8Array(claims.reduce((sum, { message }) => sum + HEAD + message.length, 0))
   const view = new DataView(packed.buffer)
-  const knownKeys = new Uint8Array(claims.length)
   let at = 0
-  for (const [position, { signature, message, key }] of claims.entries()) {
+  for (const { signature, message, key } of claims) {
     view.setUint32(at, message.length)
     packed.set(signature, at + 4)
     packed.set(key, at + 4 + SIGNATURE)
     packed.set(message, at + HEAD)
     at += HEAD + message.length
-    knownKeys[position] = isKnownKey(key) ? 1 : 0
   }
-  return { claims: packed, count: claims.length, knownKeys }
+  return { claims: packed, count: claims.length, keysOnly }
 }
 
-export function* unpackClaims({ claims, count }: SliceRequest): Generator<SignatureClaim> {
+export function* unpackClaims({ claims, count }: Pick<SliceRequest, 'claims' | 'count'>): Generator<SignatureClaim> {
   const view = new DataView(claims.buffer, claims.byteOffset, claims.length)
   let at = 0
   for (let done = 0; done < count; done++) {

@@ -15,9 +15,12 @@ port.on('message', (request: SliceRequest) => {
   const verdicts = new Uint8Array(request.count)
   let at = 0
   for (const { signature, message, key } of unpackClaims(request)) {
-    const isKeyGood = request.knownKeys[at] === 1 || rules.isValidKey(key)
-    const isGood = isKeyGood && rules.verify(signature, message, key)
-    verdicts[at++] = isGood ? verdictCodes.good : isKeyGood ? verdictCodes.badSignature : verdictCodes.badKey
+    if (request.keysOnly) {
+      verdicts[at++] = rules.isValidKey(key) ? verdictCodes.good : verdictCodes.badKey
+      continue
+    }
+    const isGood = rules.verify(signature, message, key)
+    verdicts[at++] = isGood ? verdictCodes.good : verdictCodes.badSignature
     if (!isGood) break
   }
   port.postMessage(verdicts satisfies SliceReply, [verdicts.buffer])

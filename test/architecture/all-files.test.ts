@@ -6,7 +6,13 @@ import t from 'tap'
  * Every file of src/ is loaded once, so that one without any test shows in the coverage instead of being
  * left out of it. Entry points run when they are loaded; they are tested as processes.
  */
-const entryPoints = ['cli/main.js', 'mining/worker.js', 'ledger/commit-worker.js', 'ledger/check-database.js']
+const entryPoints = [
+  'cli/main.js',
+  'mining/worker.js',
+  'node/signature-worker.js',
+  'ledger/commit-worker.js',
+  'ledger/check-database.js',
+]
 
 t.test('every file can be loaded by itself', async (t) => {
   const dist = new URL('../../dist/', import.meta.url)
