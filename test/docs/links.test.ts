@@ -81,7 +81,16 @@ t.test('variables are read somewhere', async (t) => {
 })
 
 /** Flags of other programs that the documents name. */
-const FOREIGN_FLAGS = new Set(['--pin-roots', '--check', '--write', '--version', '--max-semi-space-size'])
+const FOREIGN_FLAGS = new Set([
+  '--pin-roots',
+  '--check',
+  '--write',
+  '--version',
+  '--max-semi-space-size',
+  '--runs',
+  '--records',
+  '--json',
+])
 
 t.test('commands and flags exist', async (t) => {
   // All options of `start` are added only where it is typed.
