@@ -6,6 +6,7 @@ import { type FileHandle, open as openFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
 import type { Section } from '../protocol/block.js'
 import { equalBytes } from '../protocol/canonical.js'
 import { decodeCar, encodeCar, encodeCarHeader, encodeCarSection } from '../protocol/car.js'
@@ -70,14 +71,18 @@ const RANGE_CHUNK = 256 * 1024
 export const createChainFile = async (path: string, sections: readonly [Section, ...Section[]]): Promise<void> => {
   const temporary = `${path}.new`
   try {
+    failpoint('chain-file.create.begin')
     const handle = await openFile(temporary, 'w', 0o600)
     try {
       await handle.writeFile(encodeCar([sections[0].cid], sections))
+      failpoint('chain-file.create.written')
       await handle.sync()
     } finally {
       await handle.close()
     }
+    failpoint('chain-file.create.synced')
     await rename(temporary, path)
+    failpoint('chain-file.create.renamed')
     await syncFolder(dirname(path))
   } catch (error) {
     throw toDiskError(error, 'making the chain file')
@@ -122,8 +127,11 @@ export const openChainFile = async (
   }
 
   const cut = async (to: number): Promise<void> => {
+    failpoint('chain-file.cut.begin')
     await file.truncate(to)
+    failpoint('chain-file.cut.truncated')
     await file.datasync()
+    failpoint('chain-file.cut.synced')
     length = to
   }
 
@@ -141,10 +149,13 @@ export const openChainFile = async (
   }
 
   const writeAll = async (bytes: Uint8Array, at: number): Promise<void> => {
+    failpoint('chain-file.append.begin')
     for (let done = 0; done < bytes.length; ) {
       done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten
     }
+    failpoint('chain-file.append.written')
     await file.datasync()
+    failpoint('chain-file.append.synced')
   }
 
   try {

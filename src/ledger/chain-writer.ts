@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
 import type { Section } from '../protocol/block.js'
 import { carSectionLength } from '../protocol/car.js'
 import type { BlockEntry, BlockFacts, IndexedBlock } from './block-entry.js'
@@ -140,6 +141,7 @@ export const createChainWriter = ({
       })
       throw error
     }
+    failpoint('append.indexed')
     for (const block of add) recent.set(block.entry.id.toString(), block)
     // All of a batch: it is most likely the way to the next tip.
     const most = Math.max(RECENT_BLOCKS, add.length)
@@ -155,6 +157,7 @@ export const createChainWriter = ({
       folder,
       path.connect.reduce((sum, { entry }) => sum + entry.length, 0),
     )
+    failpoint('move.begin')
     try {
       await state.commitChain({ length: file.length, tip: id }, change)
     } catch (error) {
@@ -163,11 +166,13 @@ export const createChainWriter = ({
       if (!before || !after || !equalCids(after.tip, before.tip)) throw giveUp('A commit failed in part.', error)
       throw error
     }
+    failpoint('move.committed')
     try {
       index.switchTo({ ...path, end: index.end })
     } catch (error) {
       throw giveUp('The new tip is durable, but the index does not show it.', error)
     }
+    failpoint('move.indexed')
     recent.clear()
   }
 

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { EmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
 import type { CommitReply, CommitRequest, PageWrite } from './pages.js'
 
 /** Writes transactions of one database off the main thread; those that are asked for meanwhile share the next commit. */
@@ -39,6 +40,7 @@ export const createCommitThread = (folder: string, durable: boolean): CommitThre
       execArgv: [],
     })
     started.on('message', (reply: CommitReply) => {
+      failpoint('commit.answered')
       settle((one) => {
         if (reply.done) one.resolve()
         else one.reject(Object.assign(new Error('the commit was refused'), { code: reply.code }))
@@ -70,6 +72,7 @@ export const createCommitThread = (folder: string, durable: boolean): CommitThre
     worker.ref()
     const request: CommitRequest = underWay.flatMap(({ writes }) => writes)
     worker.postMessage(request)
+    failpoint('commit.sent')
   }
 
   return {

@@ -9,6 +9,7 @@ import { constants } from 'node:os'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
 import { sealValue, unsealValue } from './checked-value.js'
 import { createCommitThread } from './commit-thread.js'
 import { inspectDatabase, markClean, markDamaged, markOpen } from './database-session.js'
@@ -65,7 +66,7 @@ const damagedDatabase = (folder: string, detail: string): EmrError =>
   new EmrError('index_damaged', detail, { database: folder.endsWith('state') ? 'state' : 'index' })
 
 /** Lets another process read the database, since LMDB ends the one that meets impossible pages. */
-const isReadable = (folder: string, depth: 'walk' | 'values'): Promise<boolean> =>
+export const isReadable = (folder: string, depth: 'walk' | 'values'): Promise<boolean> =>
   new Promise((resolve, reject) => {
     const script = fileURLToPath(new URL('./check-database.js', import.meta.url))
     const child = spawn(process.execPath, [script, folder, depth], { stdio: 'ignore', env: {} })
@@ -77,12 +78,16 @@ const isReadable = (folder: string, depth: 'walk' | 'values'): Promise<boolean> 
 export const createDatabase = async ({ folder, owner }: DatabaseOptions): Promise<void> => {
   const { fresh } = databasePaths(folder)
   try {
+    failpoint('database.create.begin')
     await rm(fresh, { recursive: true, force: true })
     const pages = openPages(fresh, { durable: true })
     pages.transactionSync(() => putAll(pages, [[ownerKey, sealValue(ownerKey, Buffer.from(owner))]]))
     await pages.close()
+    failpoint('database.create.filled')
     await markClean(fresh)
+    failpoint('database.create.clean')
     await rename(fresh, folder)
+    failpoint('database.create.renamed')
     await syncFolder(dirname(folder))
   } catch (error) {
     throw toDiskError(error, 'making a database')
@@ -106,6 +111,7 @@ export const openDatabase = async (options: DatabaseOptions): Promise<Database> 
   let pages: Pages
   try {
     await markOpen(folder)
+    failpoint('database.open.marked')
     pages = openPages(folder, { durable })
   } catch (error) {
     throw toDiskError(error, 'opening a database')
@@ -217,9 +223,12 @@ const checkedDatabase = (pages: Pages, { folder, durable }: DatabaseOptions): Da
 
     async close() {
       try {
+        failpoint('database.close.begin')
         await thread.close()
         await pages.close()
+        failpoint('database.close.closed')
         await (condemned ? markDamaged(folder) : markClean(folder))
+        failpoint('database.close.marked')
       } catch (error) {
         throw toDiskError(error, 'closing a database')
       }

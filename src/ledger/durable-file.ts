@@ -1,5 +1,6 @@
 import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { failpoint } from '../failpoint.js'
 
 /** Makes the names in a folder durable. Windows cannot sync a folder and needs no such call. */
 export const syncFolder = async (folder: string): Promise<void> => {
@@ -28,13 +29,17 @@ export const syncFile = async (path: string): Promise<void> => {
  */
 export const writeFileDurably = async (path: string, content: string | Uint8Array): Promise<void> => {
   const temporary = `${path}.new`
+  failpoint('durable-file.begin')
   const handle = await open(temporary, 'w', 0o600)
   try {
     await handle.writeFile(content)
+    failpoint('durable-file.written')
     await handle.sync()
   } finally {
     await handle.close()
   }
+  failpoint('durable-file.synced')
   await rename(temporary, path)
+  failpoint('durable-file.renamed')
   await syncFolder(dirname(path))
 }

@@ -1,3 +1,4 @@
+import { failpoint } from '../failpoint.js'
 import type { Database } from './database.js'
 import { keyDigest } from './digest.js'
 import { joinKey, keyAfter } from './keys.js'
@@ -28,9 +29,16 @@ export const createJsonTable = (database: Database, prefix: number): JsonTable =
       const bytes = database.get(keyOf(name))
       return bytes && parse(bytes)[1]
     },
-    put: (name, value) =>
-      database.write((writes) => writes.put(keyOf(name), encoder.encode(JSON.stringify([name, value])))),
-    remove: (name) => database.write((writes) => writes.remove(keyOf(name))),
+    async put(name, value) {
+      failpoint('table.put.begin')
+      await database.write((writes) => writes.put(keyOf(name), encoder.encode(JSON.stringify([name, value]))))
+      failpoint('table.put.done')
+    },
+    async remove(name) {
+      failpoint('table.remove.begin')
+      await database.write((writes) => writes.remove(keyOf(name)))
+      failpoint('table.remove.done')
+    },
     entries: () => {
       const start = Uint8Array.of(prefix)
       return database.rows({ start, end: keyAfter(start) }).map(({ value }) => parse(value))

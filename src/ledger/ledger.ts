@@ -1,5 +1,6 @@
 /** The disk of the chain, as one thing: the chain file, its index and the node's durable state. */
 import { EmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
 import type { Section } from '../protocol/block.js'
 import { encodeCarSection } from '../protocol/car.js'
 import type { BlockEntry } from './block-entry.js'
@@ -132,7 +133,9 @@ export const openLedger = async (folder: string, options: LedgerOptions): Promis
       current = undefined
       await former?.close()
       await removeDatabase(paths.index)
+      failpoint('recovery.index.removed')
       await createDatabase(indexOptions)
+      failpoint('recovery.index.made')
       return openIndex()
     }
     const left = await openIndex().catch((error: unknown) => {

@@ -1,6 +1,7 @@
 /** What a node must not forget and cannot read from the chain file: its durable notes. */
 import { decode, encode } from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
+import { failpoint } from '../failpoint.js'
 import type { Database } from './database.js'
 import { createJsonTable, type JsonTable } from './json-table.js'
 import { joinKey, keyAfter, readUint64Key, uint64Key } from './keys.js'
@@ -129,7 +130,10 @@ export const createNodeState = (database: Database): NodeState => {
       const known = slots.get(name)
       if (known) return known.durable
       const sequence = next++
-      const durable = database.write((writes) => writes.put(pendingKey(sequence), encodePending({ id, bytes })))
+      failpoint('pending.put.begin')
+      const durable = database
+        .write((writes) => writes.put(pendingKey(sequence), encodePending({ id, bytes })))
+        .then(() => failpoint('pending.put.done'))
       const slot = { sequence, durable }
       slots.set(name, slot)
       return durable.catch((error: unknown) => {

@@ -5,6 +5,7 @@
  */
 import type { CID } from 'multiformats/cid'
 import { EmrError, isEmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
 import type { BlockEntry, IndexedBlock } from './block-entry.js'
 import { type BlockReader, blockRuns, readRun } from './chain-blocks.js'
 import { chainDamaged } from './chain-damaged.js'
@@ -66,7 +67,10 @@ const catchUp = async (
   let end = index.end
 
   const flush = (): void => {
-    if (add.length > 0) index.switchTo({ add, connect, end })
+    if (add.length > 0) {
+      index.switchTo({ add, connect, end })
+      failpoint('recovery.index.batch')
+    }
     add = []
     connect = []
     fresh = new Map()
@@ -115,6 +119,7 @@ const forgetTail = async (index: ChainIndex, file: ChainFile, length: number, ru
     blocks.push(await readIndexedBlock(entry, index, file, rules))
   }
   index.forget(blocks, length)
+  failpoint('recovery.index.forgotten')
   return true
 }
 
@@ -152,7 +157,9 @@ const attempt = async (
   if (durable && index.end !== durable.length) throw chainDamaged(index.end)
   const tip = durable ? index.block(durable.tip) : best
   if (!tip) throw chainDamaged(index.end, 'It does not hold the block that is the tip.')
+  failpoint('recovery.index.filled')
   await moveIndex(index, tip, file, rules)
+  failpoint('recovery.index.moved')
   recovery.checkedBlocks = await checkLast(index, file, rules)
 }
 
@@ -165,6 +172,7 @@ export const recoverChain = async (
   rules: RecoveryRules,
 ): Promise<{ index: ChainIndex; recovery: Recovery }> => {
   const { file, state } = parts
+  failpoint('recovery.begin')
   const durable = state.chain()
   const recovery: Recovery = {
     cutBytes: 0,
@@ -179,7 +187,9 @@ export const recoverChain = async (
   const kept = await keepIndex(parts, durable, rules)
   if (durable && file.length > durable.length) {
     recovery.cutBytes = file.length - durable.length
+    failpoint('recovery.cut.begin')
     await file.truncate(durable.length)
+    failpoint('recovery.cut.done')
   }
   const rebuild = async (reason: string): Promise<ChainIndex> => {
     recovery.indexRebuilt = reason
@@ -212,5 +222,7 @@ const acknowledge = async (index: ChainIndex, { file, state }: RecoveryParts, re
   }
   const tip: CID | undefined = index.tip()?.id
   if (!tip) throw chainDamaged(index.end)
+  failpoint('recovery.state.begin')
   state.beginChain({ length: index.end, tip })
+  failpoint('recovery.state.done')
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, rm } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { EmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
 import type { FileBytes } from './emr-node.js'
 import { isErrno } from './file-root.js'
 
@@ -21,8 +22,12 @@ export async function download(
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const partial = join(folder, `.${randomBytes(8).toString('hex')}.part`)
   try {
+    failpoint('download.begin')
     const size = await write(partial, contents)
-    return { path: await giveFreeName(partial, folder, safeBaseName(name)), size }
+    failpoint('download.written')
+    const path = await giveFreeName(partial, folder, safeBaseName(name))
+    failpoint('download.named')
+    return { path, size }
   } catch (error) {
     if (isErrno(error, 'ENOSPC')) throw new EmrError('disk_full', undefined, {}, { cause: error })
     throw error

@@ -1,7 +1,10 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { generateSeed, type Signer } from '../crypto/ed25519.js'
 import { createNativeSigner } from '../crypto/ed25519-node.js'
 import { EmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
+import { syncFolder } from '../ledger/durable-file.js'
 
 /**
  * The key of a node: 32 bytes in a file of mode 0600, made at the first start. It signs blocks, and the
@@ -28,6 +31,7 @@ async function readSeed(path: string): Promise<Uint8Array | undefined> {
 async function makeSeed(path: string): Promise<Uint8Array> {
   const seed = generateSeed()
   const partial = `${path}.part`
+  failpoint('node-key.begin')
   await rm(partial, { force: true })
   const file = await open(partial, 'wx', 0o600)
   try {
@@ -36,6 +40,9 @@ async function makeSeed(path: string): Promise<Uint8Array> {
   } finally {
     await file.close()
   }
+  failpoint('node-key.synced')
   await rename(partial, path)
+  failpoint('node-key.renamed')
+  await syncFolder(dirname(path))
   return seed
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
+import { failpoint } from '../../failpoint.js'
 import { encodeCarHeader } from '../../protocol/car.js'
 import { blockKey, MAX_BLOCK_BYTES } from '../file-block.js'
 import { carSectionHead } from '../walk-file.js'
@@ -36,6 +37,7 @@ const FIRST_BATCH_BYTES = 300 * 1024
 export async function createCarWriter(folder: string, standIn: CID): Promise<CarWriter> {
   const path = join(folder, `${randomBytes(16).toString('hex')}${UNFINISHED}`)
   const file = await open(path, 'wx', 0o600)
+  failpoint('car.begin')
   const header = encodeCarHeader([standIn])
   const seen = new Set<string>()
   /** Two batches take turns: one is filled while the other is written. */
@@ -84,12 +86,17 @@ export async function createCarWriter(folder: string, standIn: CID): Promise<Car
       await putting
       await flush()
       await writing
+      failpoint('car.written')
       await writeAll(file, named, 0)
+      failpoint('car.named')
       await file.datasync()
+      failpoint('car.synced')
       await file.close()
       ended = true
       await rename(path, join(folder, name))
+      failpoint('car.renamed')
       await syncFolder(folder)
+      failpoint('car.done')
     },
 
     async discard() {
