@@ -45,6 +45,7 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   key_malformed: 'wallet',
   wallet_exists: 'exists',
   output_exists: 'exists',
+  folder_not_empty: 'exists',
   cancelled: 'interrupted',
   other_network: 'refused',
   unsupported_version: 'refused',
@@ -54,6 +55,7 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   wrong_cid: 'refused',
   file_damaged: 'refused',
   prototype_malformed: 'refused',
+  backup_malformed: 'refused',
 }
 
 const isRefusal = (code: ErrorCode): boolean =>

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { VERSION } from '../node/version.js'
 import { registerAdd } from './commands/add.js'
+import { registerBackup } from './commands/backup.js'
 import { registerChain } from './commands/chain.js'
 import { registerConnect } from './commands/connect.js'
 import { registerDecrypt } from './commands/decrypt.js'
@@ -42,6 +43,7 @@ export async function createProgram(words: readonly string[]): Promise<Command> 
   program.commandsGroup('Nodes:')
   await registerStart(program, words)
   for (const register of [registerNetwork, registerDemo, registerConnect, registerPeers]) register(program)
+  registerBackup(program)
   program.commandsGroup('Chain:')
   for (const register of [registerStatus, registerMine, registerChain, registerVerify, registerPrototype]) {
     register(program)

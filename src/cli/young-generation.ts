@@ -1,7 +1,7 @@
 /**
  * The option of Node.js that bounds where new objects lie to twice 8 MiB. Node.js 24 would let that grow to twice 32
  * MiB, all of which a node that passes large files on comes to fill with what is long dead, and the more room there
- * is, the longer the memory of pieces that went through it stays. See docs/decisions/0009-small-young-generation.md.
+ * is, the longer the memory of pieces that went through it stays. See docs/decisions/0011-small-young-generation.md.
  */
 export const SMALL_YOUNG_GENERATION = '--max-semi-space-size=8'
 

@@ -54,6 +54,15 @@ export const checkFormatVersion = async (paths: DataFolder): Promise<string> => 
     }
     return id
   }
+  return readFormatVersion(paths)
+}
+
+/**
+ * Reads version.json.
+ * @returns the id of this data folder
+ * @throws data_folder_version
+ */
+export const readFormatVersion = async (paths: DataFolder): Promise<string> => {
   let text: string
   try {
     text = await readFile(paths.version, 'utf8')

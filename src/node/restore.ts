@@ -1,0 +1,105 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { loadNetwork } from '../config/load-config.js'
+import { isPreferred } from '../consensus/fork-choice.js'
+import { EmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
+import { copyChain, copyState } from '../ledger/copy-ledger.js'
+import { isThere, readFormatVersion } from '../ledger/data-folder.js'
+import { inspectDatabase } from '../ledger/database-session.js'
+import { syncFolder } from '../ledger/durable-file.js'
+import { dataFolderPaths } from '../ledger/layout.js'
+import { openLedger } from '../ledger/ledger.js'
+import { genesisSections, hashResults } from '../protocol/block.js'
+import { genesisHeader } from '../protocol/header.js'
+import {
+  type BackUpOptions,
+  type BackupManifest,
+  copyDurably,
+  damagedFilesOf,
+  makeWhole,
+  readManifest,
+} from './back-up.js'
+import { blockReader } from './block-facts.js'
+import { loadNodeKey } from './node-key.js'
+import { verifyDataFolder } from './verify-data-folder.js'
+
+export interface Restored {
+  readonly tip: BackupManifest['tip']
+  readonly blocks: number
+  readonly transactions: number
+  readonly pending: number
+  readonly files: number
+}
+
+/**
+ * Makes a data folder of a backup, in `data`, which must be empty or not there. Nothing of the backup is believed:
+ * every block is checked by every rule from genesis, the tip is compared with that of the manifest,
+ * every value of the state and every block of every file is checked. The index is made anew.
+ *
+ * @throws EmrError `folder_not_empty`, `backup_malformed`, `data_folder_version`, `data_folder_other_network`,
+ * `chain_damaged`, `index_damaged`, `file_damaged`, `cancelled`, `disk_full`, `disk_failed`, and InvalidBlock; nothing is left then
+ */
+export async function restore(backup: string, data: string, options: BackUpOptions): Promise<Restored> {
+  const { network: name, onProgress, signal } = options
+  const network = loadNetwork(name)
+  const manifest = await readManifest(backup)
+  const from = dataFolderPaths(backup)
+  const owner = await readFormatVersion(from)
+  for (const path of [from.chain, from.state, from.nodeKey]) {
+    if (!(await isThere(path))) throw new EmrError('backup_malformed', `${path} is missing.`)
+  }
+  // What lies still must be as it was closed; LMDB itself would not notice a changed byte.
+  if ((await inspectDatabase(from.state)) !== 'intact')
+    throw new EmrError('index_damaged', 'The state in the backup was altered.', { database: 'state' })
+  const restored = await makeWhole(data, '.unfinished', async (partial) => {
+    failpoint('restore.begin')
+    const copy = dataFolderPaths(partial)
+    const { length, tip } = await copyState(from, copy, owner)
+    if (length !== manifest.chainBytes || tip.toString() !== manifest.tip.id)
+      throw new EmrError('backup_malformed', 'Its state is not that of its backup.json.')
+    await copyChain(from.chain, copy.chain, { root: network.cid, length, signal })
+    await copyDurably(from.nodeKey, copy.nodeKey)
+    await loadNodeKey(copy.nodeKey)
+    await mkdir(copy.files, { mode: 0o700 })
+    for (const file of manifest.files) {
+      const source = join(from.files, `${file}.car`)
+      if (!(await isThere(source))) throw new EmrError('backup_malformed', `The file ${file} is missing.`)
+      await copyDurably(source, join(copy.files, `${file}.car`))
+    }
+    await syncFolder(copy.files)
+    failpoint('restore.copied')
+
+    const verified = await verifyDataFolder(partial, {
+      network: name,
+      ...(onProgress ? { onProgress } : {}),
+      ...(signal ? { signal } : {}),
+    })
+    const [damaged] = await damagedFilesOf(copy.files, manifest.files, signal)
+    if (damaged !== undefined) throw new EmrError('file_damaged', `It is ${damaged}.`, { cid: damaged })
+    const ledger = await openLedger(partial, {
+      ...blockReader,
+      parametersBlock: { cid: network.cid, bytes: network.bytes },
+      genesis: genesisSections(genesisHeader(network, hashResults(new Uint8Array(0)))),
+      prefer: (a, b) => isPreferred({ id: a.id, work: a.totalWork }, { id: b.id, work: b.totalWork }),
+    })
+    try {
+      const pending = [...ledger.state.pending()].length
+      if (!ledger.tip().id.equals(tip) || pending !== manifest.pending)
+        throw new EmrError('backup_malformed', 'It does not hold what its backup.json says.')
+    } finally {
+      await ledger.close()
+    }
+    await rm(copy.lock, { force: true })
+    failpoint('restore.checked')
+    return {
+      tip: manifest.tip,
+      blocks: verified.blocks,
+      transactions: verified.transactions,
+      pending: manifest.pending,
+      files: manifest.files.length,
+    }
+  })
+  failpoint('restore.renamed')
+  return restored
+}
