@@ -1,0 +1,37 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { failpoints } from '#emrchain/failpoint.js'
+import { crashAt, crashes, createStage } from '../fixtures/crashes.js'
+
+const src = fileURLToPath(new URL('../../src/', import.meta.url))
+
+t.test('every step is called at one place, and every place has a test', async (t) => {
+  const called: string[] = []
+  for (const file of readdirSync(src, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts') || file === 'failpoint.ts') continue
+    const text = readFileSync(join(src, file), 'utf8')
+    for (const [, name] of text.matchAll(/\bfailpoint\('([^']+)'\)/g)) called.push(name ?? '')
+  }
+  t.same(called.sort(), [...failpoints].sort())
+  t.same(Object.keys(crashes).sort(), [...failpoints].sort())
+})
+
+t.test('a process that ends at any step loses nothing that it acknowledged', async (t) => {
+  const folder = t.testdir()
+  const stage = await createStage(folder)
+  const left = [...failpoints].reverse()
+  let acknowledged = 0
+  const work = async (_: unknown, worker: number): Promise<void> => {
+    for (let point = left.pop(); point !== undefined; point = left.pop()) {
+      const found = await crashAt(point, 1, stage, join(folder, `home-${worker}`))
+      if (!found) t.fail(`${point} was not reached`)
+      else if (found.faults.length > 0) t.fail(`${point}: ${found.faults.join('; ')}`)
+      acknowledged += found?.acknowledged ?? 0
+    }
+  }
+  await Promise.all(Array.from({ length: 3 }, work))
+  t.comment(`${failpoints.length} steps, ${acknowledged} acknowledgements compared`)
+  t.ok(acknowledged > failpoints.length, 'there was something to lose')
+})
