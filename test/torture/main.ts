@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { easyNetworkFile } from '../fixtures/block-maker.js'
 import { killRounds } from '../fixtures/kill-rounds.js'
 import { seedOfRun } from '../fixtures/random.js'
+import { allCrashes, earlyKills } from './crashes.js'
 import { largeFile, MOST_MEMORY } from './large-file.js'
 
 interface Row {
@@ -20,17 +21,27 @@ interface Row {
   readonly wrong: number
 }
 
-const KILLS = 100
+const KILLS = 1000
 const GIBIBYTE = 1024 ** 3
+
+/** `npm run torture -- kills=50`: fewer or more of them. */
+const amounts = new Map(
+  process.argv.slice(2).map((word): [string, string | undefined] => {
+    const [name = '', amount] = word.split('=')
+    return [name, amount]
+  }),
+)
+const amountOf = (part: string, usual: number): number => Number(amounts.get(part) ?? usual)
 
 const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
   async kills(folder) {
     const seed = seedOfRun()
     say(`kills: EMRCHAIN_TEST_SEED=${seed}`)
+    const rounds = amountOf('kills', KILLS)
     const network = join(folder, 'easy.json')
     writeFileSync(network, JSON.stringify(easyNetworkFile))
-    const onRound = (round: number) => round % 10 === 0 && say(`kills: ${round} of ${KILLS}`)
-    const report = await killRounds({ folder, network, rounds: KILLS, seed, onRound })
+    const onRound = (round: number) => round % 10 === 0 && say(`kills: ${round} of ${rounds}`)
+    const report = await killRounds({ folder, network, rounds, seed, onRound })
     for (const line of [...report.lost, ...report.wrong]) say(`kills: ${line}`)
     const { kills, transactions, blocks, files } = report
     const many = `${kills} kills, ${transactions} transactions, ${blocks} blocks, ${files} files acknowledged`
@@ -59,6 +70,16 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
     say('reorg: 1,000 blocks one way and the other')
     const { checks, failed } = await runTest('../chain/reorganise.test.js')
     return [{ what: 'reorganisation of 1,000 blocks', 'how many': `${checks} checks`, lost: 0, wrong: failed }]
+  },
+
+  crashes: (folder) => allCrashes(folder, amountOf('crashes', 8), say),
+
+  async early(folder) {
+    const { kills, beforeReady, faults } = await earlyKills(folder, amountOf('early', 100))
+    for (const fault of faults) say(`early: ${fault}`)
+    const many = `${kills} kills, ${beforeReady} before it answered`
+    const enough = beforeReady > kills * 0.3 ? 0 : 1
+    return [{ what: 'a node killed as it starts', 'how many': many, lost: faults.length, wrong: enough }]
   },
 
   async cuts() {
@@ -91,7 +112,7 @@ const say = (line: string): void => {
   process.stderr.write(`${line}\n`)
 }
 
-const names = process.argv.slice(2)
+const names = [...amounts.keys()]
 const unknown = names.filter((name) => !(name in parts))
 if (unknown.length > 0) throw new Error(`Parts are ${Object.keys(parts).join(', ')}; not ${unknown.join(', ')}.`)
 const home = mkdtempSync(join(tmpdir(), 'emrchain-torture-'))
