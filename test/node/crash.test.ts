@@ -7,6 +7,9 @@ import { crashAt, crashes, createStage } from '../fixtures/crashes.js'
 
 const src = fileURLToPath(new URL('../../src/', import.meta.url))
 
+// One process a step: half a minute on two free cores.
+t.setTimeout(300_000)
+
 t.test('every step is called at one place, and every place has a test', async (t) => {
   const called: string[] = []
   for (const file of readdirSync(src, { recursive: true, encoding: 'utf8' })) {
@@ -19,6 +22,7 @@ t.test('every step is called at one place, and every place has a test', async (t
 })
 
 t.test('a process that ends at any step loses nothing that it acknowledged', async (t) => {
+  t.setTimeout(300_000)
   const folder = t.testdir()
   const stage = await createStage(folder)
   const left = [...failpoints].reverse()
