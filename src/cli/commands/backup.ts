@@ -57,7 +57,7 @@ export function registerBackup(program: Command): void {
 async function prepare(flags: Flags, chainFile: (data: string) => string) {
   const { stat } = await import('node:fs/promises')
   const { loadConfig } = await import('../../config/load-config.js')
-  const { interruption } = await import('../network/interruption.js')
+  const { interruption } = await import('../interruption.js')
   const { showProgress } = await import('../progress.js')
   const { data, network } = flags
   const given = { ...(data === undefined ? {} : { data }), ...(network === undefined ? {} : { network }) }
