@@ -115,13 +115,8 @@ for (const [what, answers, code] of liars) {
 
 t.test('a peer that claims more work than it has', async (t) => {
   const honest = await startWith(t, long)
-  const liar: StandIn = await standInFor(t, honest, {
-    'POST /peers': (_, response) => {
-      const hello = honest.node.hello()
-      const tip = { id: cidOf(Uint8Array.of(1)).toString(), height: 9_999, work: 'ffffffffffff' }
-      sendJson(response, { ...hello, tip, url: liar.url, key: 'ab'.repeat(32) })
-    },
-  })
+  const tip = { id: cidOf(Uint8Array.of(1)).toString(), height: 9_999, work: 'ffffffffffff' }
+  const liar = await standInFor(t, honest, {}, { hello: { tip } })
   const node = await start(t)
   await node.node.connect([liar.url])
   t.equal(failureOf(node, liar), 'peer_misbehaved')
@@ -133,18 +128,16 @@ t.test('headers without end, and without blocks', async (t) => {
   // More than a node asks for that sees no end and no blocks.
   const made: Block[] = []
   while (made.length < 2 * MAX_HEADERS) made.push(maker.block(made.at(-1)?.header ?? maker.genesis))
-  const liar: StandIn = await standInFor(t, honest, {
-    'POST /peers': (_, response) => {
-      const tip = { id: cidOf(Uint8Array.of(1)).toString(), height: 99_999, work: 'ffffffffffff' }
-      sendJson(response, { ...honest.node.hello(), tip, url: liar.url, key: 'ab'.repeat(32) })
-    },
+  const answers: Record<string, AnswerRequest> = {
     'GET /headers': (incoming, response) => {
       const asked = locatorOf(incoming)
       const from = made.findLastIndex(({ header }) => asked.some((id) => id.equals(header.id))) + 1
       response.end(encodeHeaders(made.slice(from, from + MAX_HEADERS)))
     },
     'GET /blocks': (_, response) => sendJson(response, { code: 'block_unknown' }, 404),
-  })
+  }
+  const tip = { id: cidOf(Uint8Array.of(1)).toString(), height: 99_999, work: 'ffffffffffff' }
+  const liar = await standInFor(t, honest, answers, { hello: { tip } })
   const node = await start(t)
   await node.node.connect([liar.url])
   t.equal(failureOf(node, liar), 'peer_misbehaved')
@@ -161,8 +154,7 @@ t.test('a peer that reorganises meanwhile is not to blame', async (t) => {
   for (const call of ['GET /headers', 'GET /blocks']) {
     let hasChanged = false
     let seen = 0
-    const peer: StandIn = await standInFor(t, after, {
-      'POST /peers': (_, response) => sendJson(response, { ...before.node.hello(), url: peer.url, key: cidHex(call) }),
+    const answers: Record<string, AnswerRequest> = {
       'GET /headers': async (incoming, response) => {
         const of = hasChanged ? after : before
         if (call === 'GET /headers' && ++seen === 1) hasChanged = true
@@ -174,7 +166,8 @@ t.test('a peer that reorganises meanwhile is not to blame', async (t) => {
         for await (const part of (hasChanged ? after : before).node.blocksAsCar(...heights(incoming))) parts.push(part)
         response.end(Buffer.concat(parts))
       },
-    })
+    }
+    const peer = await standInFor(t, after, answers, { hello: { tip: before.node.hello().tip } })
     const node = await start(t)
     await node.node.connect([peer.url])
     await node.node.syncAll()
@@ -256,5 +249,3 @@ function collectGarbage(): void {
   setFlagsFromString('--expose-gc')
   runInNewContext('gc')()
 }
-
-const cidHex = (text: string): string => Buffer.from(cidOf(Buffer.from(text)).multihash.digest).toString('hex')
