@@ -10,6 +10,7 @@ import { createMetrics } from './create-metrics.js'
 import { answerBadAddress, registerErrorReplies } from './error-replies.js'
 import { logRequests } from './log-requests.js'
 import type { TypedServer } from './route.js'
+import { announcementRoutes } from './routes/announcements.js'
 import { blockRoutes } from './routes/blocks.js'
 import { eventRoutes } from './routes/events.js'
 import { healthRoutes } from './routes/health.js'
@@ -87,6 +88,7 @@ export async function buildServer(node: EmrNode, { logger, hosts }: ServerOption
     transactionRoutes,
     blockRoutes,
     peerRoutes,
+    announcementRoutes,
     ipfsRoutes,
     healthRoutes,
     eventRoutes,

@@ -1,17 +1,17 @@
 import type { CID } from 'multiformats/cid'
-import { type ErrorCode, isEmrError } from '../errors.js'
+import { EmrError, type ErrorCode, isEmrError } from '../errors.js'
 import type { Block } from '../protocol/block.js'
-import type { HelloMessage } from '../protocol/peer-messages.js'
+import type { Announcement, AnnouncementAnswer, HelloMessage } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import type { AddressPolicy } from './address-policy.js'
 import { createBodyDownload } from './body-download.js'
 import { DEFAULT_DOWNLOAD_LIMITS, type DownloadLimits } from './download-parts.js'
 import { fromAnyPeer } from './fetch-file.js'
+import { createGossip, type GossipDependencies, isStranger } from './gossip.js'
 import { parsePeerAddress } from './peer-address.js'
 import type { GreetedPeer, Peer, PeerBook, Sender } from './peer-book.js'
 import type { PeerClient } from './peer-client.js'
 import { createPeers } from './peers.js'
-import { createRelay } from './relay.js'
 import { readTip, type SyncChain, type SyncMempool, syncWith } from './sync.js'
 
 export interface NetworkOptions {
@@ -27,6 +27,11 @@ export interface NetworkDependencies {
   readonly mempool: SyncMempool
   readonly book: PeerBook
   readonly policy: AddressPolicy
+  /** What gossip needs of this node beside its chain. */
+  readonly gossip: Pick<
+    GossipDependencies,
+    'findTransaction' | 'knowsTransaction' | 'hasBlock' | 'addTransaction' | 'addBlock'
+  >
   hello(): HelloMessage
   now(): number
   /** Hears what went wrong with a peer, for the log. */
@@ -52,6 +57,12 @@ export interface Network {
    */
   announceTransaction(transaction: SignedTransaction, from?: string): Promise<void>
   announceBlock(block: Block, from?: string): Promise<void>
+  /**
+   * Takes what a peer announced: resolves when what was lacking has been fetched, or was given up.
+   *
+   * @throws EmrError `peer_unknown` where the sender was never greeted, and those of malformed ids and headers
+   */
+  announced(announcement: Announcement, from: string | undefined): Promise<AnnouncementAnswer>
   /** Asks a peer that sent a block which does not fit what else it has. */
   catchUp(peer: string): Promise<void>
   /** Asks every peer how far it is, those too that are left alone for a while. */
@@ -65,7 +76,10 @@ export interface Network {
 }
 
 /** What a peer that is well may answer: it has the thing already, or catches up by itself, or is full for now. */
-const HARMLESS_REFUSALS = new Set(['transaction_known', 'header_unknown_parent', 'mempool_full'])
+const HARMLESS_REFUSALS = new Set(['transaction_known', 'header_unknown_parent', 'mempool_full', 'peer_unknown'])
+
+/** What the disk of this node did, not the peer. */
+const isOwnTrouble = (error: unknown): boolean => isEmrError(error, 'disk_full') || isEmrError(error, 'disk_failed')
 
 /** This node did not call: the peer has not failed. What a peer answers comes with facts. */
 const isOwnRefusal = (error: unknown): boolean =>
@@ -83,6 +97,10 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
 
   const failed = (peer: string, error: unknown): void => {
     if (closed || isOwnRefusal(error)) return
+    if (isOwnTrouble(error)) {
+      onTrouble(peer, error)
+      return
+    }
     if (isEmrError(error) && HARMLESS_REFUSALS.has(String(error.facts.refusal))) return
     const code = isEmrError(error) ? error.code : 'internal'
     // A peer that stays away is news once.
@@ -112,14 +130,13 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     if (wanted) queueMicrotask(() => void (running.get(peer.address) ?? catchUp(peer.address)))
   }
 
-  const relay = createRelay(failed)
   const isBarred = ({ state }: Peer): boolean => state === 'banned' || state === 'blocked'
   /** Whom things are told: who is well. Who was not catches up when it is called again. */
-  const others = (from?: string): string[] =>
+  const others = (): string[] =>
     book
       .list()
       .map((peer) => peer.address)
-      .filter((address) => address !== from && book.isDue(address))
+      .filter((address) => book.isDue(address))
   /** Who may have a file: who is well goes first. */
   const holders = (): string[] => {
     const callable = book.list().filter((peer) => !isBarred(peer))
@@ -127,12 +144,18 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
       callable.map(({ address }) => address).filter((address) => book.isDue(address) === due),
     )
   }
-  /** Leaves out what waited for a peer that has failed meanwhile. */
-  const tell = (peer: string, call: () => Promise<void>): Promise<void> =>
-    book.isDue(peer) ? call() : Promise.resolve()
 
-  const announce = (block: Block, from?: string): Promise<void> =>
-    relay.send(others(from), (peer) => tell(peer, () => client.sendBlock(peer, block)))
+  const gossip = createGossip({
+    ...dependencies.gossip,
+    client,
+    chain,
+    peers: others,
+    catchUp: (peer) => catchUp(peer),
+    onFailure(peer, error) {
+      failed(peer, error)
+      if (isStranger(error)) void catchUp(peer)
+    },
+  })
 
   async function sync(peer: string): Promise<void> {
     if (closed || !book.get(peer)) return
@@ -141,7 +164,7 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
       const before = chain.tip().id
       await syncWith(peer, tip, { ...dependencies, bodies })
       book.noteSuccess(peer)
-      if (!chain.tip().id.equals(before)) void announce(await chain.tipBlock(), peer)
+      if (!chain.tip().id.equals(before)) void gossip.announceBlock(await chain.tipBlock(), peer)
     } catch (error) {
       if (isEmrError(error, 'peer_is_self')) await book.forget(peer)
       failed(peer, error)
@@ -218,9 +241,12 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
       }
     },
 
-    announceTransaction: (transaction, from) =>
-      relay.send(others(from), (peer) => tell(peer, () => client.sendTransaction(peer, transaction))),
-    announceBlock: announce,
+    announceTransaction: gossip.announceTransaction,
+    announceBlock: gossip.announceBlock,
+    async announced(announcement, from) {
+      if (from === undefined || !book.get(from)) throw new EmrError('peer_unknown')
+      return gossip.announced(from, announcement)
+    },
 
     catchUp,
     syncAll,
@@ -248,7 +274,7 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
       bodies.close()
       for (const retry of retries.values()) clearTimeout(retry)
       await client.close()
-      await Promise.allSettled([relay.idle(), peers.idle(), ...running.values(), ...waiting.values()])
+      await Promise.allSettled([gossip.idle(), peers.idle(), ...running.values(), ...waiting.values()])
     },
   }
 }

@@ -6,12 +6,19 @@ import { Agent, type Dispatcher, request } from 'undici'
 import type { Signer, Verify } from '../crypto/ed25519.js'
 import { EmrError, isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
-import { CAR_MEDIA_TYPE, decodeBlocks, decodeHeaders, encodeBlocks } from '../protocol/car.js'
+import { decodeBlocks, decodeHeaders } from '../protocol/car.js'
 import { parseChainId } from '../protocol/cid.js'
-import { HelloMessage, PEER_HEADER, PendingMessage } from '../protocol/peer-messages.js'
+import {
+  type Announcement,
+  AnnouncementAnswer,
+  HelloMessage,
+  PEER_HEADER,
+  PendingMessage,
+} from '../protocol/peer-messages.js'
 import { contentDigest, type SignatureFields, signRequest, verifyAnswer } from '../protocol/request-signature.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import type { AddressPolicy } from './address-policy.js'
+import { readGivenBlock, readGivenTransactions } from './given-items.js'
 import { createGuardedConnector, type ResolveAll } from './guarded-connector.js'
 
 /** How long a peer may take, in ms, and how much it may send, in bytes. */
@@ -22,6 +29,8 @@ export interface ClientLimits {
   readonly bodyTimeout: number
   /** Longest time for a whole answer; files may take longer. */
   readonly answerTimeout: number
+  /** Longest time for transactions that it announced itself; then another is asked. */
+  readonly fetchTimeout: number
   readonly messageBytes: number
   readonly blocksBytes: number
 }
@@ -30,6 +39,7 @@ export const DEFAULT_CLIENT_LIMITS: ClientLimits = {
   headersTimeout: 10_000,
   bodyTimeout: 10_000,
   answerTimeout: 60_000,
+  fetchTimeout: 5_000,
   messageBytes: 16 * 1024 * 1024,
   blocksBytes: 64 * 1024 * 1024,
 }
@@ -62,8 +72,12 @@ export interface PeerClient {
   blocksFrom(peer: string, from: number, to: number, signal?: AbortSignal): Promise<Block[]>
   pendingIds(peer: string): Promise<CID[]>
   pendingTransaction(peer: string, id: CID): Promise<Uint8Array>
-  sendTransaction(peer: string, transaction: SignedTransaction): Promise<void>
-  sendBlock(peer: string, block: Block): Promise<void>
+  /** Tells a peer what there is. It answers when it has fetched what it wanted, with the ids that it did not get. */
+  announce(peer: string, announcement: Announcement): Promise<AnnouncementAnswer>
+  /** Those of these transactions that the peer has, as many as one answer takes, at least one. */
+  transactions(peer: string, ids: readonly CID[]): Promise<SignedTransaction[]>
+  /** One block of the peer, whole. */
+  block(peer: string, id: CID): Promise<Block>
   /** One block of a file, unchecked; undefined when the peer does not have it. */
   fileBlock(peer: string, cid: CID, signal: AbortSignal): Promise<Uint8Array | undefined>
   /** The file's blocks as a CAR, unchecked; undefined when the peer does not have it. */
@@ -147,8 +161,9 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
     path: string,
     body: Uint8Array,
     type: string,
+    time = limits.answerTimeout,
   ): Promise<Call & { text: Uint8Array }> {
-    const signal = AbortSignal.timeout(limits.answerTimeout)
+    const signal = AbortSignal.timeout(time)
     const { answer, signature } = await call(peer, path, { method: 'POST', body, type, signal })
     const text = await read(answer, limits.messageBytes)
     if (answer.statusCode >= 300) throw refused(answer.statusCode, text)
@@ -182,8 +197,7 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
 
   return {
     async hello(peer, mine) {
-      const body = new TextEncoder().encode(JSON.stringify(mine))
-      const called = await post(peer, '/peers', body, 'application/json')
+      const called = await post(peer, '/peers', json(mine), 'application/json')
       const theirs = parsed(HelloMessage, called.text)
       await assertSignedBy(theirs.key, called)
       return theirs
@@ -201,11 +215,18 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
       return wellFormed(() => pending.map(parseChainId))
     },
     pendingTransaction: (peer, id) => get(peer, `/transactions/${id}?format=raw`, limits.messageBytes),
-    async sendTransaction(peer, { bytes }) {
-      await post(peer, '/transactions', bytes, 'application/vnd.ipld.dag-cbor')
+    async announce(peer, announcement) {
+      const { text } = await post(peer, '/announcements', json(announcement), 'application/json')
+      return parsed(AnnouncementAnswer, text)
     },
-    async sendBlock(peer, block) {
-      await post(peer, '/blocks', encodeBlocks([block]), CAR_MEDIA_TYPE)
+    async transactions(peer, ids) {
+      const asked = json({ ids: ids.map(String) })
+      const { text } = await post(peer, '/transactions/fetch', asked, 'application/json', limits.fetchTimeout)
+      return wellFormed(() => readGivenTransactions(text, ids))
+    },
+    async block(peer, id) {
+      const body = await get(peer, `/blocks/${id}?format=car`, limits.blocksBytes)
+      return wellFormed(() => readGivenBlock(body, id))
     },
     async fileBlock(peer, cid, signal) {
       const answer = await held(peer, `/ipfs/${cid}?format=raw`, signal)
@@ -217,6 +238,8 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
     close: () => agent.destroy(),
   }
 }
+
+const json = (message: object): Uint8Array => new TextEncoder().encode(JSON.stringify(message))
 
 /** Refusals of a greeting that this node passes on under their own code. */
 const PASSED_ON = [
@@ -252,7 +275,10 @@ const digestOf = (body: Uint8Array = new Uint8Array(0)): string =>
 const single = (field: string | string[] | undefined): string | undefined =>
   Array.isArray(field) ? field.join(', ') : field
 
-function parsed<T extends typeof HelloMessage | typeof PendingMessage>(schema: T, body: Uint8Array): Type.Static<T> {
+function parsed<T extends typeof HelloMessage | typeof PendingMessage | typeof AnnouncementAnswer>(
+  schema: T,
+  body: Uint8Array,
+): Type.Static<T> {
   return wellFormed(() => {
     const json: unknown = JSON.parse(new TextDecoder().decode(body))
     if (!Value.Check(schema, json)) throw new EmrError('peer_misbehaved', 'Its answer has another form.')

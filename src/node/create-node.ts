@@ -166,6 +166,13 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       ),
       book,
       policy,
+      gossip: {
+        findTransaction: async (id) => (await records.status(id))?.transaction,
+        knowsTransaction: (id) => mempool.has(id) || isOnChain(id),
+        hasBlock: (id) => store.stored(id) !== undefined,
+        addTransaction: ({ bytes }, from) => records.submit(bytes, from),
+        addBlock: (block, from) => submitBlocks([block], from),
+      },
       chain: { ...chain, tip: tipEnd, tipBlock: () => store.readBlock(chain.tip().header.id) },
       mempool: {
         knows: (id) => mempool.has(id) || isOnChain(id),
@@ -252,6 +259,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     findFiles: records.find,
     transaction: records.status,
     pendingTransactions: mempool.all,
+    transactionsAsCar: records.asCar,
 
     submitBlocks,
     mine: mining.mine,
@@ -263,6 +271,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     authenticate: identity.authenticate,
     signAnswer: identity.signAnswer,
     judge: book.judge,
+    announced: peers.announced,
     blockPeers: peers.block,
     unblockPeers: peers.unblock,
     connect: peers.connect,

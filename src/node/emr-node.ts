@@ -6,7 +6,7 @@ import type { ErrorCode } from '../errors.js'
 import type { Peer, Sender } from '../network/peer-book.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
-import type { HelloMessage } from '../protocol/peer-messages.js'
+import type { Announcement, AnnouncementAnswer, HelloMessage } from '../protocol/peer-messages.js'
 import type { SignedRequest, WholeSignature } from '../protocol/request-signature.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import type { NodeStatus } from './node-status.js'
@@ -75,6 +75,8 @@ export interface EmrNode {
   headersAfter(locator: readonly CID[], limit: number): SignedHeader[]
   transaction(id: CID): Promise<TransactionStatus | undefined>
   pendingTransactions(): Iterable<SignedTransaction>
+  /** Those of these transactions that this node has, as many as one answer takes. @throws EmrError `transaction_unknown` */
+  transactionsAsCar(ids: readonly CID[]): Promise<Uint8Array>
   /** Checks the whole chain again from genesis. */
   checkChain(signal: AbortSignal): Promise<{ valid: true } | { valid: false; code: ErrorCode; height: number }>
 
@@ -86,6 +88,8 @@ export interface EmrNode {
   signAnswer(answer: { status: number; body: string; request: string }): WholeSignature
   /** Notes that what a peer sent was refused with this error. */
   judge(sender: Sender, error: unknown): void
+  /** Takes what a peer announced. Resolves when what was lacking has been fetched. @throws EmrError `peer_unknown` */
+  announced(announcement: Announcement, from: string | undefined): Promise<AnnouncementAnswer>
   blockPeers(addresses: readonly string[]): Promise<void>
   unblockPeers(addresses: readonly string[]): Promise<void>
   connect(addresses: readonly string[]): Promise<{ refused: { node: string; code: ErrorCode; reason: string }[] }>

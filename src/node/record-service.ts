@@ -5,7 +5,10 @@ import { EmrError, isEmrError } from '../errors.js'
 import type { Ledger } from '../ledger/ledger.js'
 import type { Match } from '../ledger/lookup-table.js'
 import type { Mempool } from '../mempool/mempool.js'
+import type { Section } from '../protocol/block.js'
+import { encodeCar } from '../protocol/car.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
+import { TRANSACTIONS_PER_ANSWER_BYTES } from '../protocol/peer-messages.js'
 import {
   decodeTransaction,
   isLabelText,
@@ -48,6 +51,12 @@ export interface RecordService {
   ): Promise<Submitted & { nextIndex: number }>
   find(query: { name: string; user_id?: string }): Promise<RecordOnChain[]>
   status(id: CID): Promise<TransactionStatus | undefined>
+  /**
+   * Those of these transactions that are pending or on the chain, in this order, as many as one answer takes.
+   *
+   * @throws EmrError `transaction_unknown` where there is none of them
+   */
+  asCar(ids: readonly CID[]): Promise<Uint8Array>
   /** The file name that the newest record of a file gives it. */
   nameOf(file: CID): Promise<string | undefined>
 }
@@ -70,8 +79,17 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
     return { transaction, block, confirmations: ledger.tip().height - match.height + 1 }
   }
 
+  async function status(id: CID): Promise<TransactionStatus | undefined> {
+    const pending = mempool.get(id)
+    if (pending) return { state: 'pending', transaction: pending }
+    const place = ledger.confirmation(id)
+    const record = place && (await onChain({ ...place, id }))
+    return record && { state: 'confirmed', ...record }
+  }
+
   return {
     submit,
+    status,
 
     async add({ user_id, EHR_name, file }, signal) {
       if (!network.clearLabels) throw new EmrError('clear_label_forbidden')
@@ -109,12 +127,17 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
       return found
     },
 
-    async status(id) {
-      const pending = mempool.get(id)
-      if (pending) return { state: 'pending', transaction: pending }
-      const place = ledger.confirmation(id)
-      const record = place && (await onChain({ ...place, id }))
-      return record && { state: 'confirmed', ...record }
+    async asCar(ids) {
+      const sections: Section[] = []
+      for (let at = 0, bytes = 0; at < ids.length && bytes < TRANSACTIONS_PER_ANSWER_BYTES; at++) {
+        const id = ids[at]
+        const found = id && (await status(id))
+        if (!found) continue
+        sections.push({ cid: found.transaction.id, bytes: found.transaction.bytes })
+        bytes += found.transaction.bytes.length
+      }
+      if (sections.length === 0) throw new EmrError('transaction_unknown')
+      return encodeCar([], sections)
     },
 
     async nameOf(file) {

@@ -40,3 +40,49 @@ export const MAX_LOCATOR = 64
 export const BLOCKS_PER_ANSWER_BYTES = 8 * 1024 * 1024
 /** Request header in which a node says where it answers, so that the other can ask it for more. */
 export const PEER_HEADER = 'emrchain-peer'
+
+/** Most ids of transactions in one announcement, and most that are asked for at once. */
+export const MAX_ANNOUNCED = 1_000
+/** Most blocks in one announcement: new ones, that is. Who missed more asks for headers. */
+export const MAX_ANNOUNCED_BLOCKS = 4
+/** Least bytes at which an answer of transactions ends: one that begins below this is still sent. */
+export const TRANSACTIONS_PER_ANSWER_BYTES = 8 * 1024 * 1024
+
+const Id = Type.String({ minLength: 1, maxLength: 64, description: 'CID or 64 digits' })
+
+/** A new block without its transactions: enough to check the work that is in it. */
+export const AnnouncedBlock = Type.Object(
+  {
+    header: Type.String({ pattern: '^[0-9a-f]{360}$', description: 'the 180 bytes of the header' }),
+    signature: Type.String({ pattern: '^[0-9a-f]{128}$', description: 'of its miner' }),
+    transactions: Type.Optional(
+      Type.Array(Id, { maxItems: MAX_ANNOUNCED, description: 'ids in order; absent where there are more' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+export type AnnouncedBlock = Static<typeof AnnouncedBlock>
+
+/** What a node has to give, by id. Who lacks it asks for it. */
+export const Announcement = Type.Object(
+  {
+    transactions: Type.Array(Id, { maxItems: MAX_ANNOUNCED }),
+    blocks: Type.Array(AnnouncedBlock, { maxItems: MAX_ANNOUNCED_BLOCKS }),
+  },
+  { additionalProperties: false },
+)
+export type Announcement = Static<typeof Announcement>
+
+/** Answer to an announcement, once what was wanted has been fetched: the ids that this node did not get. */
+export const AnnouncementAnswer = Type.Object(
+  { lacking: Type.Array(Id, { maxItems: MAX_ANNOUNCED + MAX_ANNOUNCED_BLOCKS }) },
+  { additionalProperties: false },
+)
+export type AnnouncementAnswer = Static<typeof AnnouncementAnswer>
+
+/** Transactions that a node asks for. */
+export const WantedTransactions = Type.Object(
+  { ids: Type.Array(Id, { minItems: 1, maxItems: MAX_ANNOUNCED }) },
+  { additionalProperties: false },
+)
+export type WantedTransactions = Static<typeof WantedTransactions>

@@ -344,6 +344,7 @@ t.test('/openapi.json', async (t) => {
     'GET /transactions/{id}',
     'POST /add_hash',
     'POST /add_transaction',
+    'POST /announcements',
     'POST /blocks',
     'POST /connect_node',
     'POST /create_hash',
@@ -354,6 +355,7 @@ t.test('/openapi.json', async (t) => {
     'POST /peers/block',
     'POST /peers/unblock',
     'POST /transactions',
+    'POST /transactions/fetch',
   ])
   for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, call] of Object.entries(methods)) {
