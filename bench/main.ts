@@ -8,9 +8,10 @@ import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Benchmark, Figure } from './figures.js'
+import { gossip } from './gossip.js'
 import { sync } from './sync.js'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { sync }
+const benchmarks: Readonly<Record<string, Benchmark>> = { sync, gossip }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
