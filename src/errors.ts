@@ -52,6 +52,11 @@ export const errors = {
   transaction_from_future: entry('The transaction is dated later than the clock of this node allows.', 'ignore'),
   clear_label_forbidden: entry('This network takes no labels in clear; use "emrchain add".', 'penalise'),
   mempool_full: entry('The node holds as many pending transactions as it may; try again after a block.', 'ignore'),
+  mempool_key_full: entry('As many transactions of this key are pending as may be; try again after a block.', 'ignore'),
+  mempool_source_full: entry(
+    'As many transactions of this sender are pending as may be; try again after a block.',
+    'ignore',
+  ),
   transaction_unknown: entry('No transaction of this id is on the chain or pending.'),
 
   // Headers

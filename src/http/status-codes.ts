@@ -27,6 +27,8 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   transaction_from_future: 422,
   clear_label_forbidden: 422,
   mempool_full: 503,
+  mempool_key_full: 503,
+  mempool_source_full: 503,
   transaction_unknown: 404,
 
   header_malformed: 422,

@@ -1,3 +1,4 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
@@ -8,9 +9,21 @@ import {
   type SignatureRules,
   type SignedTransaction,
 } from '../protocol/transaction.js'
+import { createShares } from './shares.js'
 
-/** How many transactions, and how many of their bytes, may wait for a block. */
-export const DEFAULT_MEMPOOL_LIMITS = { transactions: 100_000, bytes: 128 * 1024 * 1024 }
+/**
+ * How many transactions, and how many of their bytes, may wait for a block: in all, by one author, and from one
+ * source, so that nobody takes the room of all others.
+ */
+export const DEFAULT_MEMPOOL_LIMITS = {
+  transactions: 100_000,
+  bytes: 128 * 1024 * 1024,
+  ofKey: 25_000,
+  ofSource: 50_000,
+}
+/** The source of what did not come from a peer, and of what was here before a start or came back from a lost block. */
+const LOCAL = 'local'
+const RETURNED = 'returned'
 
 /** What the mempool needs of the disk: an ordered, durable set. */
 export interface PendingStore {
@@ -36,9 +49,11 @@ export interface Mempool {
    * Checks a transaction and keeps it. When this resolves it is on disk and will not be forgotten
    * before it is in a block.
    *
-   * @throws EmrError with the code of the rule that is broken, `transaction_known`, `mempool_full`
+   * @param source address of the peer that it came from, if one
+   * @throws EmrError with the code of the rule that is broken, `transaction_known`, `mempool_full`,
+   * `mempool_key_full`, `mempool_source_full`
    */
-  add(bytes: Uint8Array): Promise<SignedTransaction>
+  add(bytes: Uint8Array, source?: string): Promise<SignedTransaction>
   has(id: CID): boolean
   get(id: CID): SignedTransaction | undefined
   /** All of them, oldest first. */
@@ -60,11 +75,14 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
   const waiting = new Map<string, SignedTransaction>()
   /** Accepted, but not on disk yet: known, so that a second copy is refused, yet in no block. */
   const arriving = new Map<string, SignedTransaction>()
+  const shares = createShares()
   let bytesWaiting = 0
 
+  /** Whatever the limits: what was acknowledged once is never sent away. */
   const keep = (transaction: SignedTransaction): void => {
     const id = transaction.id.toString()
     if (waiting.has(id)) return
+    shares.claim(id, bytesToHex(transaction.from), RETURNED)
     waiting.set(id, transaction)
     bytesWaiting += transaction.bytes.length
   }
@@ -72,6 +90,7 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     const transaction = waiting.get(id.toString())
     if (!transaction) return
     waiting.delete(id.toString())
+    shares.release(id.toString())
     bytesWaiting -= transaction.bytes.length
   }
   const knows = (id: CID): boolean => waiting.has(id.toString()) || arriving.has(id.toString())
@@ -82,7 +101,7 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
   }
 
   return {
-    async add(bytes) {
+    async add(bytes, source = LOCAL) {
       if (bytes.length > network.maxTransactionBytes) {
         throw new EmrError('transaction_too_large', undefined, { limit: network.maxTransactionBytes })
       }
@@ -96,13 +115,18 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
       ) {
         throw new EmrError('mempool_full')
       }
+      const key = bytesToHex(transaction.from)
+      if (shares.ofKey(key) >= limits.ofKey) throw new EmrError('mempool_key_full')
+      if (shares.ofSource(source) >= limits.ofSource) throw new EmrError('mempool_source_full')
       const id = transaction.id.toString()
       arriving.set(id, transaction)
+      shares.claim(id, key, source)
       try {
         await store.putPending(transaction.id, transaction.bytes)
         if (!isOnChain(transaction.id)) keep(transaction)
       } finally {
         arriving.delete(id)
+        if (!waiting.has(id)) shares.release(id)
       }
       return transaction
     },

@@ -255,7 +255,11 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       await briefly(told)
       return added
     },
-    submitTransaction: async (bytes, from) => (await records.submit(bytes, from)).transaction,
+    async submitTransaction(bytes, from) {
+      // A name that nobody here knows is no source of its own: anybody could have many.
+      const peer = peers.peers().find(({ address }) => address === from)
+      return (await records.submit(bytes, peer?.address)).transaction
+    },
     findFiles: records.find,
     transaction: records.status,
     pendingTransactions: mempool.all,

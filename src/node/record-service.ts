@@ -65,7 +65,7 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
   const { network, genesis, signer, ledger, store, mempool, files, now, onAccepted } = dependencies
 
   async function submit(bytes: Uint8Array, from?: string): Promise<Submitted> {
-    const transaction = await mempool.add(bytes)
+    const transaction = await mempool.add(bytes, from)
     return { transaction, told: onAccepted(transaction, from) }
   }
 

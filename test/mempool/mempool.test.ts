@@ -1,0 +1,83 @@
+import t from 'tap'
+import { createMempool, DEFAULT_MEMPOOL_LIMITS } from '#emrchain/mempool/mempool.js'
+import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
+import { createBlockMaker, rules, signerOf } from '../fixtures/block-maker.js'
+
+/** A mempool on a disk of this test's own, of which one write can be made to fail. */
+function setUp(limits: Partial<typeof DEFAULT_MEMPOOL_LIMITS>, before: readonly SignedTransaction[] = []) {
+  const maker = createBlockMaker()
+  const disk = before.map(({ bytes }) => bytes)
+  const state = { fails: false }
+  const mempool = createMempool(
+    {
+      network: maker.network,
+      genesis: maker.genesis.id,
+      rules,
+      isOnChain: () => false,
+      now: () => maker.genesis.time + 1_000,
+      store: {
+        async putPending(_, bytes) {
+          if (state.fails) throw new Error('the disk failed')
+          disk.push(bytes)
+        },
+        pending: () => disk,
+      },
+    },
+    { ...DEFAULT_MEMPOOL_LIMITS, ...limits },
+  )
+  const record = (name: string, author: string) => maker.record(name, { signer: signerOf(author) })
+  return { mempool, record, state }
+}
+
+t.test('an author has a share, and leaves the rest to others', async (t) => {
+  const { mempool, record } = setUp({ ofKey: 2 })
+  const [first, second, third] = ['1', '2', '3'].map((name) => record(name, 'patient'))
+  if (!first || !second || !third) throw new Error('unreachable')
+  await mempool.add(first.bytes, 'http://a')
+  await mempool.add(second.bytes)
+  await t.rejects(mempool.add(third.bytes, 'http://b'), { code: 'mempool_key_full' })
+  await mempool.add(record('4', 'doctor').bytes, 'http://a')
+  mempool.follow({ taken: [first.id], returned: [] })
+  await mempool.add(third.bytes, 'http://b')
+  t.equal(mempool.size().transactions, 3)
+})
+
+t.test('a source has a share, whoever the authors are; what is no peer is one source', async (t) => {
+  const { mempool, record } = setUp({ ofSource: 1 })
+  const first = record('1', 'patient')
+  await mempool.add(first.bytes, 'http://a')
+  await t.rejects(mempool.add(record('2', 'doctor').bytes, 'http://a'), { code: 'mempool_source_full' })
+  await mempool.add(record('2', 'doctor').bytes, 'http://b')
+  await mempool.add(record('3', 'doctor').bytes)
+  await t.rejects(mempool.add(record('4', 'doctor').bytes), { code: 'mempool_source_full' })
+  mempool.follow({ taken: [first.id], returned: [] })
+  await mempool.add(record('4', 'doctor').bytes, 'http://a')
+})
+
+t.test('at the same time no more are taken than one after another', async (t) => {
+  const { mempool, record } = setUp({ ofKey: 3 })
+  const names = Array.from({ length: 10 }, (_, n) => record(String(n), 'patient'))
+  const results = await Promise.allSettled(names.map(({ bytes }) => mempool.add(bytes)))
+  t.equal(results.filter(({ status }) => status === 'fulfilled').length, 3)
+})
+
+t.test('what the disk refused takes no room', async (t) => {
+  const { mempool, record, state } = setUp({ ofKey: 1 })
+  state.fails = true
+  await t.rejects(mempool.add(record('1', 'patient').bytes), { message: 'the disk failed' })
+  state.fails = false
+  await mempool.add(record('1', 'patient').bytes)
+  await t.rejects(mempool.add(record('2', 'patient').bytes), { code: 'mempool_key_full' })
+})
+
+t.test('what was acknowledged stays, however much comes back', async (t) => {
+  const { record } = setUp({})
+  const [first, second, third] = ['1', '2', '3'].map((name) => record(name, 'patient'))
+  if (!first || !second || !third) throw new Error('unreachable')
+  const { mempool } = setUp({ ofKey: 1, ofSource: 1 }, [first, second])
+  mempool.follow({ taken: [], returned: [third] })
+  t.equal(mempool.size().transactions, 3)
+  await t.rejects(mempool.add(record('4', 'patient').bytes), { code: 'mempool_key_full' })
+  mempool.follow({ taken: [first.id, second.id, third.id], returned: [] })
+  await mempool.add(record('4', 'patient').bytes)
+})
