@@ -75,8 +75,8 @@ export interface Network {
   close(): Promise<void>
 }
 
-/** What a peer that is well may answer: it has the thing already, or catches up by itself, or is full for now. */
-const HARMLESS_REFUSALS = new Set(['transaction_known', 'header_unknown_parent', 'mempool_full', 'peer_unknown'])
+/** What a peer that is well may answer: it has forgotten this node, which then greets it again. */
+const HARMLESS_REFUSALS = new Set(['peer_unknown'])
 
 /** What the disk of this node did, not the peer. */
 const isOwnTrouble = (error: unknown): boolean => isEmrError(error, 'disk_full') || isEmrError(error, 'disk_failed')

@@ -13,6 +13,7 @@ import { killRounds } from '../fixtures/kill-rounds.js'
 import { seedOfRun } from '../fixtures/random.js'
 import { allCrashes, earlyKills } from './crashes.js'
 import { largeFile, MOST_MEMORY } from './large-file.js'
+import { partitions } from './partitions.js'
 
 interface Row {
   readonly what: string
@@ -47,6 +48,8 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
     const many = `${kills} kills, ${transactions} transactions, ${blocks} blocks, ${files} files acknowledged`
     return [{ what: 'a node killed at work', 'how many': many, lost: report.lost.length, wrong: report.wrong.length }]
   },
+
+  partitions: (folder) => partitions(folder, say),
 
   async memory(folder) {
     say('memory: 1 GiB through add and get')
