@@ -1,3 +1,4 @@
+import helmet from '@fastify/helmet'
 import multipart from '@fastify/multipart'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
@@ -21,18 +22,23 @@ import { paperNodeRoutes } from './routes/paper-nodes.js'
 import { peerRoutes } from './routes/peers.js'
 import { transactionRoutes } from './routes/transactions.js'
 import { identifySenders } from './sender.js'
+import { type BodyLimits, closeSlowBodies, DEFAULT_BODY_LIMITS } from './slow-bodies.js'
 
 export interface ServerOptions {
   readonly logger: FastifyBaseLogger
   /** The `host:port` values that name this server in requests. */
   hosts(): ReadonlySet<string>
+  readonly bodyLimits?: BodyLimits
 }
 
 /**
  * A server with every route of the node, and no port open. Bodies that are signed are taken as bytes;
  * JSON is checked against its schema as it came, neither coerced nor stripped.
  */
-export async function buildServer(node: EmrNode, { logger, hosts }: ServerOptions): Promise<TypedServer> {
+export async function buildServer(
+  node: EmrNode,
+  { logger, hosts, bodyLimits = DEFAULT_BODY_LIMITS }: ServerOptions,
+): Promise<TypedServer> {
   const server: TypedServer = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -43,19 +49,35 @@ export async function buildServer(node: EmrNode, { logger, hosts }: ServerOption
     // A GET may cost a search or a whole chain; nobody may have that for an answer without a body.
     exposeHeadRoutes: false,
     frameworkErrors: answerBadAddress,
-    http: { headersTimeout: 5_000, maxHeaderSize: 16_384 },
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16_384 },
   }).withTypeProvider<TypeBoxTypeProvider>()
   server.setValidatorCompiler(TypeBoxValidatorCompiler)
 
   const metricRoutes = createMetrics(server, node)
   logRequests(server)
   guardRequests(server, hosts)
+  closeSlowBodies(server, bodyLimits)
   registerErrorReplies(server, (sender, error) => node.judge(sender, error))
   identifySenders(server, node)
   server.removeContentTypeParser('text/plain')
   for (const type of ['application/vnd.ipld.dag-cbor', 'application/vnd.ipld.car']) {
     server.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   }
+  // The pages of /docs style themselves in place. The node speaks plain HTTP on loopback: nothing is to be upgraded.
+  await server.register(helmet, {
+    hsts: false,
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        styleSrc: ["'self'", "'unsafe-inline'"],
+        objectSrc: ["'none'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+  })
   await server.register(multipart, {
     limits: { fileSize: node.maxUploadBytes, files: 1, fields: 4, parts: 6, headerPairs: 50 },
   })

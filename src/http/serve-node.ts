@@ -6,6 +6,7 @@ import { createNode, type NodeDependencies } from '../node/create-node.js'
 import type { EmrNode } from '../node/emr-node.js'
 import { buildServer } from './build-server.js'
 import type { TypedServer } from './route.js'
+import type { BodyLimits } from './slow-bodies.js'
 
 /** How long requests may take to end when the node closes, in ms, before their connections are cut. */
 const CLOSING_TIME = 3_000
@@ -18,20 +19,27 @@ export interface ServedNode {
   close(): Promise<void>
 }
 
+export interface ServeDependencies extends Omit<NodeDependencies, 'logger'> {
+  readonly logger: FastifyBaseLogger
+  /** How long senders of bodies may take. */
+  readonly bodyLimits?: BodyLimits
+}
+
 /**
  * Opens a node and lets it answer at the address of its configuration.
  *
  * @throws EmrError of `createNode`, and `config_invalid` when the port is taken
  */
-export async function serveNode(
-  config: NodeConfig,
-  dependencies: Omit<NodeDependencies, 'logger'> & { logger: FastifyBaseLogger },
-): Promise<ServedNode> {
+export async function serveNode(config: NodeConfig, dependencies: ServeDependencies): Promise<ServedNode> {
   const { node, start, stop, close } = await createNode(config, dependencies)
   let server: TypedServer | undefined
   try {
     let hosts: ReadonlySet<string> = new Set()
-    server = await buildServer(node, { logger: dependencies.logger, hosts: () => hosts })
+    server = await buildServer(node, {
+      logger: dependencies.logger,
+      hosts: () => hosts,
+      ...(dependencies.bodyLimits ? { bodyLimits: dependencies.bodyLimits } : {}),
+    })
     try {
       await server.listen({ port: config.port, host: config.host, listenTextResolver: () => 'listening' })
     } catch (cause) {

@@ -1,0 +1,73 @@
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import t from 'tap'
+import type { TestScope } from '../fixtures/block-maker.js'
+import { multipart } from '../fixtures/multipart.js'
+import { startNodeProcess } from '../fixtures/node-process.js'
+import { ask, easyNetwork, folderOf, get, startNode } from '../fixtures/start-node.js'
+
+/** Who sends slowly, too much, or when the node is about to end. */
+
+async function open(t: TestScope, url: string, text: string): Promise<Socket> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  t.teardown(async () => void socket.destroy())
+  await once(socket, 'connect')
+  await new Promise<void>((sent, failed) => socket.write(text, (error) => (error ? failed(error) : sent())))
+  return socket
+}
+const head = (url: string, path: string, type: string): string =>
+  `POST ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\ncontent-type: ${type}\r\ncontent-length: 60000\r\n\r\n`
+/** The beginning of an upload whose end never comes. */
+const halfUpload = (url: string): string =>
+  `${head(url, '/create_hash', 'multipart/form-data; boundary=b')}--b\r\ncontent-disposition: form-data; name="file"; filename="half.aes"\r\n\r\nhalf`
+
+t.test('who sends slowly is cut off, and holds up nobody', async (t) => {
+  const node = await startNode(t, {}, { bodyLimits: { body: 300, uploadPause: 300 } })
+  const slow: string[] = [
+    ...Array<string>(20).fill(`${head(node.url, '/add_transaction', 'application/json')}{"user_id":`),
+    ...Array<string>(20).fill(halfUpload(node.url)),
+    ...Array<string>(20).fill('GET /healthz HTTP/1.1\r\nhost: 127'),
+  ]
+  const sockets = await Promise.all(slow.map((text) => open(t, node.url, text)))
+  const closed = sockets.map((socket) => once(socket.resume(), 'close'))
+  t.equal((await get(`${node.url}/healthz`)).status, 200, 'others are answered meanwhile')
+  await Promise.all(closed)
+  t.equal((await get(`${node.url}/healthz`)).status, 200)
+  t.same(readdirSync(join(node.options.data, 'files')), [], 'nothing is left of the uploads')
+})
+
+t.test('pages that do not belong here can do nothing with an answer', async (t) => {
+  const { url } = await startNode(t)
+  for (const path of ['/get_chain', '/docs', '/no-such-path']) {
+    const { headers } = await get(`${url}${path}`)
+    t.match(headers, { 'x-content-type-options': 'nosniff', 'x-frame-options': 'SAMEORIGIN' }, path)
+    t.match(headers['content-security-policy'], /default-src 'self'.*frame-ancestors 'none'/, path)
+    t.equal(headers['access-control-allow-origin'], undefined, path)
+  }
+})
+
+t.test('a node that is asked to end in the middle of 100 uploads ends well', async (t) => {
+  const environment = { DATA: folderOf(t, 'data'), NETWORK: easyNetwork(t), LOG_LEVEL: 'error' }
+  const node = await startNodeProcess(environment)
+  const acknowledged = await Promise.all(
+    Array.from({ length: 10 }, async (_, n) => {
+      const upload = multipart([{ name: 'file', filename: `${n}.aes`, contents: `file ${n}` }])
+      const { body } = await ask(`${node.url}/create_hash`, { method: 'POST', ...upload })
+      return (body as { 'IPFS Hash': { Hash: string } })['IPFS Hash'].Hash
+    }),
+  )
+  const uploads = await Promise.all(Array.from({ length: 100 }, () => open(t, node.url, halfUpload(node.url))))
+  for (const upload of uploads) upload.on('error', () => undefined)
+  // Answered after the uploads have come in, since it was asked after them.
+  await get(`${node.url}/healthz`)
+  const before = performance.now()
+  t.equal(await node.end('SIGTERM'), 0)
+  t.ok(performance.now() - before < 10_000, 'within ten seconds')
+  t.same(readdirSync(join(environment.DATA, 'files')).sort(), acknowledged.map((cid) => `${cid}.car`).sort())
+  const again = await startNodeProcess(environment)
+  for (const [n, cid] of acknowledged.entries()) t.equal((await get(`${again.url}/files/${cid}`)).body, `file ${n}`)
+  t.equal(await again.end('SIGTERM'), 0)
+})
