@@ -59,8 +59,8 @@ export function createTally(): TallyKeeper {
     }),
     ofMempool: (mempool) => ({
       ...mempool,
-      async add(bytes) {
-        const transaction = await mempool.add(bytes).catch(counting(transactions.refused))
+      async add(bytes, source) {
+        const transaction = await mempool.add(bytes, source).catch(counting(transactions.refused))
         transactions.accepted++
         return transaction
       },

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { createMempool, DEFAULT_MEMPOOL_LIMITS } from '#emrchain/mempool/mempool.js'
+import { createTally } from '#emrchain/node/tally.js'
 import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker, rules, signerOf } from '../fixtures/block-maker.js'
 
@@ -8,22 +9,25 @@ function setUp(limits: Partial<typeof DEFAULT_MEMPOOL_LIMITS>, before: readonly 
   const maker = createBlockMaker()
   const disk = before.map(({ bytes }) => bytes)
   const state = { fails: false }
-  const mempool = createMempool(
-    {
-      network: maker.network,
-      genesis: maker.genesis.id,
-      rules,
-      isOnChain: () => false,
-      now: () => maker.genesis.time + 1_000,
-      store: {
-        async putPending(_, bytes) {
-          if (state.fails) throw new Error('the disk failed')
-          disk.push(bytes)
+  // As a node has it, which counts what goes in.
+  const mempool = createTally().ofMempool(
+    createMempool(
+      {
+        network: maker.network,
+        genesis: maker.genesis.id,
+        rules,
+        isOnChain: () => false,
+        now: () => maker.genesis.time + 1_000,
+        store: {
+          async putPending(_, bytes) {
+            if (state.fails) throw new Error('the disk failed')
+            disk.push(bytes)
+          },
+          pending: () => disk,
         },
-        pending: () => disk,
       },
-    },
-    { ...DEFAULT_MEMPOOL_LIMITS, ...limits },
+      { ...DEFAULT_MEMPOOL_LIMITS, ...limits },
+    ),
   )
   const record = (name: string, author: string) => maker.record(name, { signer: signerOf(author) })
   return { mempool, record, state }
