@@ -121,8 +121,9 @@ export function createKuboFileStore({ url, authorization, timeouts }: KuboFileSt
         signal,
         async function* (until) {
           for await (const chunk of abortable(source, until)) {
-            // Neither the copy nor the connection is done with it when the source is asked for the next one.
-            const own = chunk.slice()
+            // Neither the copy nor the connection is done with it when the source is asked for the next one. The slice() of a
+            // Buffer would be the same memory.
+            const own = Uint8Array.from(chunk)
             await writer.write(own)
             yield own
           }
