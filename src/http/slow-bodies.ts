@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 export interface BodyLimits {
   /** For a whole body of JSON, CBOR or CAR: they are small, and come in one go. */
   readonly body: number
-  /** Between two pieces of an upload, which may be as large as a file. */
+  /** Without a byte of an upload, which may be as large as a file: one that stops is closed within twice that. */
   readonly uploadPause: number
 }
 export const DEFAULT_BODY_LIMITS: BodyLimits = { body: 10_000, uploadPause: 30_000 }
@@ -18,15 +18,17 @@ export function closeSlowBodies(server: FastifyInstance, limits: BodyLimits): vo
     const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
     if (!hasBody || raw.complete) return
     const { socket } = raw
-    if (headers['content-type']?.startsWith('multipart/')) {
-      // A socket whose timeout nobody handles is closed by the server.
-      socket.setTimeout(limits.uploadPause)
-      raw.once('close', () => socket.setTimeout(0))
-      return
-    }
-    const patience = setTimeout(() => {
-      if (!raw.complete) socket.destroy()
-    }, limits.body)
-    raw.once('close', () => clearTimeout(patience))
+    const isUpload = headers['content-type']?.startsWith('multipart/') ?? false
+    let read = socket.bytesRead
+    const watch = setInterval(
+      () => {
+        if (raw.complete) return clearInterval(watch)
+        if (!isUpload || socket.bytesRead === read) socket.destroy()
+        read = socket.bytesRead
+      },
+      isUpload ? limits.uploadPause : limits.body,
+    )
+    watch.unref()
+    raw.once('close', () => clearInterval(watch))
   })
 }
