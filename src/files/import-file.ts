@@ -39,7 +39,7 @@ export async function importFile(
 
   /** Cuts the source into leaves. That of a whole one is content of a block, into which it is written at once. */
   async function* cutLeaves(pieces: AsyncIterable<Uint8Array>) {
-    let content = contentOf(free.pop() ?? WHOLE_LEAF.slice())
+    let content = contentOf(free.pop() ?? Uint8Array.from(WHOLE_LEAF))
     let filled = 0
     for await (const piece of pieces) {
       for (let at = 0; at < piece.length; ) {
@@ -50,7 +50,7 @@ export async function importFile(
         at += part.length
         if (filled < LEAF_BYTES) continue
         yield content
-        content = contentOf(free.pop() ?? WHOLE_LEAF.slice())
+        content = contentOf(free.pop() ?? Uint8Array.from(WHOLE_LEAF))
         filled = 0
       }
     }

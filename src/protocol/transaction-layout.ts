@@ -89,7 +89,7 @@ let lastChain: CID | undefined
 function readChain(cursor: Cursor): CID | undefined {
   const bytes = cursor.take(CHAIN_CID_LENGTH)
   if (cursor.failed || !isChainCidAt(bytes, 0)) return undefined
-  if (!lastChain || !equalBytes(lastChain.bytes, bytes)) lastChain = chainCidAt(bytes.slice(), 0)
+  if (!lastChain || !equalBytes(lastChain.bytes, bytes)) lastChain = chainCidAt(Uint8Array.from(bytes), 0)
   return lastChain
 }
 
