@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { easyNetworkFile } from '../fixtures/block-maker.js'
+import { damageRounds } from '../fixtures/damage.js'
 import { killRounds } from '../fixtures/kill-rounds.js'
 import { seedOfRun } from '../fixtures/random.js'
 import { allCrashes, earlyKills } from './crashes.js'
@@ -47,6 +48,18 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
     const { kills, transactions, blocks, files } = report
     const many = `${kills} kills, ${transactions} transactions, ${blocks} blocks, ${files} files acknowledged`
     return [{ what: 'a node killed at work', 'how many': many, lost: report.lost.length, wrong: report.wrong.length }]
+  },
+
+  async flips(folder) {
+    const seed = seedOfRun()
+    say(`flips: EMRCHAIN_TEST_SEED=${seed}`)
+    const network = join(folder, 'easy.json')
+    writeFileSync(network, JSON.stringify(easyNetworkFile))
+    const onRound = (round: number, of: number) => round % 50 === 0 && say(`flips: ${round} of ${of}`)
+    const report = await damageRounds({ folder, network, flips: amountOf('flips', 1000), seed, onRound })
+    for (const line of [...report.lost, ...report.wrong]) say(`flips: ${line}`)
+    const many = `${report.rounds} damages: ${report.intact} intact, ${report.named} named`
+    return [{ what: 'a damaged data folder', 'how many': many, lost: report.lost.length, wrong: report.wrong.length }]
   },
 
   partitions: (folder) => partitions(folder, say),
