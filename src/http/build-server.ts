@@ -56,7 +56,7 @@ export async function buildServer(
   const metricRoutes = createMetrics(server, node)
   logRequests(server)
   guardRequests(server, hosts)
-  closeSlowBodies(server, bodyLimits)
+  closeSlowBodies(server.server, bodyLimits)
   registerErrorReplies(server, (sender, error) => node.judge(sender, error))
   identifySenders(server, node)
   server.removeContentTypeParser('text/plain')

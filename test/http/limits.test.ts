@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { TestScope } from '../fixtures/block-maker.js'
 import { multipart } from '../fixtures/multipart.js'
@@ -18,14 +19,14 @@ async function open(t: TestScope, url: string, text: string): Promise<Socket> {
   await new Promise<void>((sent, failed) => socket.write(text, (error) => (error ? failed(error) : sent())))
   return socket
 }
-const head = (url: string, path: string, type: string): string =>
-  `POST ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\ncontent-type: ${type}\r\ncontent-length: 60000\r\n\r\n`
+const head = (url: string, path: string, type: string, host = new URL(url).host): string =>
+  `POST ${path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: ${type}\r\ncontent-length: 60000\r\n\r\n`
 /** The beginning of an upload whose end never comes. */
 const halfUpload = (url: string): string =>
   `${head(url, '/create_hash', 'multipart/form-data; boundary=b')}--b\r\ncontent-disposition: form-data; name="file"; filename="half.aes"\r\n\r\nhalf`
 
 t.test('who sends slowly is cut off, and holds up nobody', async (t) => {
-  const node = await startNode(t, {}, { bodyLimits: { body: 300, uploadPause: 300 } })
+  const node = await startNode(t, {}, { bodyLimits: { body: 300, uploadSpan: 300 } })
   const slow: string[] = [
     ...Array<string>(20).fill(`${head(node.url, '/add_transaction', 'application/json')}{"user_id":`),
     ...Array<string>(20).fill(halfUpload(node.url)),
@@ -37,6 +38,48 @@ t.test('who sends slowly is cut off, and holds up nobody', async (t) => {
   await Promise.all(closed)
   t.equal((await get(`${node.url}/healthz`)).status, 200)
   t.same(readdirSync(join(node.options.data, 'files')), [], 'nothing is left of the uploads')
+})
+
+t.test('a body that drips is cut off wherever it goes, and however early the answer came', async (t) => {
+  const node = await startNode(t, {}, { bodyLimits: { body: 300, uploadSpan: 300 } })
+  const json = 'application/json'
+  const cases: [what: string, text: string, status: number | undefined][] = [
+    ['to another host', head(node.url, '/add_transaction', json, 'evil.example'), 421],
+    ['to an address that is none', head(node.url, '/%zz', json), 400],
+    ['to an address without a route', head(node.url, '/nope', json), undefined],
+    ['of another type', head(node.url, '/add_transaction', 'text/plain'), 415],
+    ['to a call that takes none', head(node.url, '/mine_block', json).replace('POST', 'GET'), 200],
+    ['of JSON', head(node.url, '/add_transaction', json), undefined],
+    ['of an upload', halfUpload(node.url), undefined],
+  ]
+  await Promise.all(
+    cases.map(async ([what, text, status]) => {
+      const socket = await open(t, node.url, text)
+      socket.on('error', () => undefined)
+      let answer = ''
+      socket.on('data', (piece) => {
+        answer += piece
+      })
+      const closed = once(socket, 'close')
+      const drip = setInterval(() => socket.write('1'), 50)
+      await closed
+      clearInterval(drip)
+      t.equal(/^HTTP\/1.1 (\d+)/.exec(answer)?.[1], status?.toString(), what)
+    }),
+  )
+  const large = multipart([{ name: 'file', filename: 'large.aes', contents: Buffer.alloc(200_000) }])
+  const socket = await open(
+    t,
+    node.url,
+    head(node.url, '/create_hash', large.headers['content-type'] ?? '').replace('60000', String(large.body.length)),
+  )
+  const answered = once(socket, 'data')
+  // Slower than a whole body may come, but as fast as an upload must.
+  for (let at = 0; at < large.body.length; at += 10_000) {
+    socket.write(large.body.subarray(at, at + 10_000))
+    await delay(30)
+  }
+  t.match(String((await answered)[0]), /^HTTP\/1.1 201/, 'an upload goes on for as long as it comes')
 })
 
 t.test('pages that do not belong here can do nothing with an answer', async (t) => {
