@@ -49,7 +49,7 @@ export interface RecoveryParts {
 const BATCH = { blocks: 256, bytes: 4 * 1024 * 1024 }
 
 /**
- * Brings the index to the end of the chain file, or to the last whole block in it.
+ * Brings the index to `to`, the end of what counts in the chain file, or to the last whole block before it.
  * @returns the best block by `prefer` among those that were read
  * @throws chain_damaged at bytes that a crash does not leave
  */
@@ -58,6 +58,7 @@ const catchUp = async (
   file: ChainFile,
   rules: RecoveryRules,
   recovery: Recovery,
+  to: number,
 ): Promise<BlockEntry | undefined> => {
   let best: BlockEntry | undefined
   let tip = index.tip()
@@ -75,7 +76,7 @@ const catchUp = async (
     connect = []
     fresh = new Map()
   }
-  const scan = file.scan(index.end)
+  const scan = file.scan(index.end, to)
   for await (const run of blockRuns(scan, rules.isHeader)) {
     const block = readRun(run, rules, (id) => fresh.get(id.toString()) ?? index.block(id))
     const { entry } = block
@@ -153,7 +154,7 @@ const attempt = async (
   rules: RecoveryRules,
   recovery: Recovery,
 ): Promise<void> => {
-  const best = await catchUp(index, file, rules, recovery)
+  const best = await catchUp(index, file, rules, recovery, durable?.length ?? file.length)
   if (durable && index.end !== durable.length) throw chainDamaged(index.end)
   const tip = durable ? index.block(durable.tip) : best
   if (!tip) throw chainDamaged(index.end, 'It does not hold the block that is the tip.')
@@ -185,12 +186,6 @@ export const recoverChain = async (
     throw chainDamaged(file.length, 'It is shorter than what was acknowledged.')
 
   const kept = await keepIndex(parts, durable, rules)
-  if (durable && file.length > durable.length) {
-    recovery.cutBytes = file.length - durable.length
-    failpoint('recovery.cut.begin')
-    await file.truncate(durable.length)
-    failpoint('recovery.cut.done')
-  }
   const rebuild = async (reason: string): Promise<ChainIndex> => {
     recovery.indexRebuilt = reason
     recovery.indexedBlocks = 0
@@ -211,6 +206,13 @@ export const recoverChain = async (
   })()
 
   if (!durable) await acknowledge(index, parts, recovery)
+  else if (file.length > durable.length) {
+    // Only now is it known that this is the file of this state: that of another node is never cut.
+    recovery.cutBytes = file.length - durable.length
+    failpoint('recovery.cut.begin')
+    await file.truncate(durable.length)
+    failpoint('recovery.cut.done')
+  }
   return { index, recovery }
 }
 
