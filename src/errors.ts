@@ -96,6 +96,7 @@ export const errors = {
   data_folder_other_network: entry('The data folder belongs to another network.'),
   chain_damaged: entry('The chain file is damaged before its durable end.'),
   index_damaged: entry('A value in the database does not match its check.'),
+  node_key_wrong: entry('The file node.key is missing, altered, or that of another node.'),
   folder_not_empty: entry('The folder is there already and not empty; it was left as it is.'),
   backup_malformed: entry('The folder is no complete backup of a node.'),
   disk_full: entry('The disk is full; nothing was changed.'),

@@ -52,6 +52,7 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   clear_label_forbidden: 'refused',
   chain_damaged: 'refused',
   data_folder_other_network: 'refused',
+  node_key_wrong: 'refused',
   wrong_cid: 'refused',
   file_damaged: 'refused',
   prototype_malformed: 'refused',

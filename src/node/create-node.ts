@@ -27,7 +27,7 @@ import { startEarlyTimer } from './early-timer.js'
 import type { EmrNode, NodeEvents } from './emr-node.js'
 import { createFileService } from './file-service.js'
 import { createMiningService } from './mining-service.js'
-import { loadNodeKey } from './node-key.js'
+import { loadOwnKey } from './node-key.js'
 import { createNodeStatus } from './node-status.js'
 import { createPeerIdentity } from './peer-identity.js'
 import { createRecordService } from './record-service.js'
@@ -96,6 +96,8 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     await ledger.close()
     throw error
   })
+  if (ledger.recovery.stateLost)
+    logger.warn({}, 'the durable state was missing: pending transactions, peers and settings are lost')
   logger.info({ ...ledger.recovery, fileStore: choice, chosenNow: isNew }, 'data folder open')
 
   const store = createChainStore(ledger)
@@ -346,7 +348,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
 /** What else is on the disk of a node, once its folder is its own. */
 async function openRest(config: NodeConfig, ledger: Ledger) {
   const paths = dataFolderPaths(config.data)
-  const signer = await loadNodeKey(paths.nodeKey)
+  const signer = await loadOwnKey(paths.nodeKey, ledger.state.settings)
   const { store: fileStore, choice, isNew } = await openChosenStore(config.ipfs, paths.files, ledger.state.settings)
   return { signer, fileStore, choice, isNew }
 }

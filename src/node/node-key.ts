@@ -1,10 +1,12 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { generateSeed, type Signer } from '../crypto/ed25519.js'
 import { createNativeSigner } from '../crypto/ed25519-node.js'
 import { EmrError } from '../errors.js'
 import { failpoint } from '../failpoint.js'
 import { syncFolder } from '../ledger/durable-file.js'
+import type { Json, JsonTable } from '../ledger/json-table.js'
 
 /**
  * The key of a node: 32 bytes in a file of mode 0600, made at the first start. It signs blocks, and the
@@ -17,6 +19,32 @@ export async function loadNodeKey(path: string): Promise<Signer> {
   if (seed.length !== 32) throw new EmrError('disk_failed', `${path} is not a key of 32 bytes.`)
   return createNativeSigner(seed)
 }
+
+const SETTING = 'nodeKey'
+
+/**
+ * The key of the node that this data folder belongs to. Any 32 bytes are a key, so a damaged one would make
+ * another node without a word: the state notes the public key when it is first used, and it is compared at each start.
+ *
+ * @throws EmrError `node_key_wrong` when the file is missing, altered, or another node's; `disk_failed`
+ */
+export async function loadOwnKey(path: string, settings: JsonTable): Promise<Signer> {
+  const noted = settings.get(SETTING)
+  if (noted !== undefined && (await readSeed(path))?.length !== 32) throw wrongKey(noted)
+  const signer = await loadNodeKey(path)
+  const found = bytesToHex(signer.publicKey)
+  if (noted === undefined) await settings.put(SETTING, found)
+  else if (noted !== found) throw wrongKey(noted)
+  return signer
+}
+
+/** Lets the next start take the key that it finds, or make one: the node is another one from then on. */
+export const forgetOwnKey = (settings: JsonTable): Promise<void> => settings.remove(SETTING)
+
+const wrongKey = (noted: Json): EmrError =>
+  new EmrError('node_key_wrong', 'Put it back from a backup, or run "emrchain repair --new-key".', {
+    expected: typeof noted === 'string' ? noted : null,
+  })
 
 async function readSeed(path: string): Promise<Uint8Array | undefined> {
   try {

@@ -21,7 +21,7 @@ import {
   readManifest,
 } from './back-up.js'
 import { blockReader } from './block-facts.js'
-import { loadNodeKey } from './node-key.js'
+import { loadNodeKey, loadOwnKey } from './node-key.js'
 import { verifyDataFolder } from './verify-data-folder.js'
 
 export interface Restored {
@@ -38,7 +38,7 @@ export interface Restored {
  * every value of the state and every block of every file is checked. The index is made anew.
  *
  * @throws EmrError `folder_not_empty`, `backup_malformed`, `data_folder_version`, `data_folder_other_network`,
- * `chain_damaged`, `index_damaged`, `file_damaged`, `cancelled`, `disk_full`, `disk_failed`, and InvalidBlock; nothing is left then
+ * `chain_damaged`, `index_damaged`, `node_key_wrong`, `file_damaged`, `cancelled`, `disk_full`, `disk_failed`, and InvalidBlock; nothing is left then
  */
 export async function restore(backup: string, data: string, options: BackUpOptions): Promise<Restored> {
   const { network: name, onProgress, signal } = options
@@ -84,6 +84,7 @@ export async function restore(backup: string, data: string, options: BackUpOptio
       prefer: (a, b) => isPreferred({ id: a.id, work: a.totalWork }, { id: b.id, work: b.totalWork }),
     })
     try {
+      await loadOwnKey(copy.nodeKey, ledger.state.settings)
       const pending = [...ledger.state.pending()].length
       if (!ledger.tip().id.equals(tip) || pending !== manifest.pending)
         throw new EmrError('backup_malformed', 'It does not hold what its backup.json says.')

@@ -111,6 +111,7 @@ t.test('a backup of a node at work holds what was acknowledged before, and is re
     await alter('state/data.mdb', flip, /^index_damaged$/)
     await alter(`files/${readdirSync(join(backup, 'files'))[0]}`, flip, /^file_damaged$/)
     await alter('node.key', (bytes) => bytes.subarray(1), /^disk_failed$/)
+    await alter('node.key', flip, /^node_key_wrong$/)
     await alter(
       'backup.json',
       (bytes) => Buffer.from(bytes.toString().replace('"backup": 1', '"backup": 9')),
