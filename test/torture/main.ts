@@ -9,10 +9,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { easyNetworkFile } from '../fixtures/block-maker.js'
-import { damageRounds } from '../fixtures/damage.js'
 import { killRounds } from '../fixtures/kill-rounds.js'
 import { seedOfRun } from '../fixtures/random.js'
 import { allCrashes, earlyKills } from './crashes.js'
+import { flips } from './flips.js'
 import { largeFile, MOST_MEMORY } from './large-file.js'
 import { partitions } from './partitions.js'
 
@@ -50,18 +50,6 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
     return [{ what: 'a node killed at work', 'how many': many, lost: report.lost.length, wrong: report.wrong.length }]
   },
 
-  async flips(folder) {
-    const seed = seedOfRun()
-    say(`flips: EMRCHAIN_TEST_SEED=${seed}`)
-    const network = join(folder, 'easy.json')
-    writeFileSync(network, JSON.stringify(easyNetworkFile))
-    const onRound = (round: number, of: number) => round % 50 === 0 && say(`flips: ${round} of ${of}`)
-    const report = await damageRounds({ folder, network, flips: amountOf('flips', 1000), seed, onRound })
-    for (const line of [...report.lost, ...report.wrong]) say(`flips: ${line}`)
-    const many = `${report.rounds} damages: ${report.intact} intact, ${report.named} named`
-    return [{ what: 'a damaged data folder', 'how many': many, lost: report.lost.length, wrong: report.wrong.length }]
-  },
-
   partitions: (folder) => partitions(folder, say),
 
   async memory(folder) {
@@ -97,6 +85,8 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
     const enough = beforeReady > kills * 0.3 ? 0 : 1
     return [{ what: 'a node killed as it starts', 'how many': many, lost: faults.length, wrong: enough }]
   },
+
+  flips: (folder) => flips(folder, amountOf('flips', 1000), say),
 
   async cuts() {
     say('cuts: the chain file cut at every byte')
