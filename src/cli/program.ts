@@ -12,6 +12,7 @@ import { registerList } from './commands/list.js'
 import { registerMine } from './commands/mine.js'
 import { registerPeers } from './commands/peers.js'
 import { registerPrototype } from './commands/prototype.js'
+import { registerRepair } from './commands/repair.js'
 import { registerStart } from './commands/start.js'
 import { registerStatus } from './commands/status.js'
 import { registerVerify } from './commands/verify.js'
@@ -44,6 +45,7 @@ export async function createProgram(words: readonly string[]): Promise<Command> 
   await registerStart(program, words)
   for (const register of [registerNetwork, registerDemo, registerConnect, registerPeers]) register(program)
   registerBackup(program)
+  registerRepair(program)
   program.commandsGroup('Chain:')
   for (const register of [registerStatus, registerMine, registerChain, registerVerify, registerPrototype]) {
     register(program)

@@ -18,6 +18,7 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   cipher_damaged: 'Nothing was written.',
   cipher_truncated: 'Nothing was written.',
   mempool_full: 'The key of the file is in the wallet; "emrchain mine" makes room.',
+  chain_damaged: '"emrchain repair --data DIR" keeps what is whole; peers, or a backup, have the rest.',
   data_folder_in_use: 'Stop the node of this folder first.',
 }
 

@@ -66,6 +66,17 @@ export const parseSection = (bytes: Uint8Array, at: number): Parsed => {
   }
 }
 
+/** Where in `bytes` a section may begin, by its length and the beginning of its CID; in rising order. */
+export function* sectionStarts(bytes: Uint8Array): Generator<number, void, void> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let at = buffer.indexOf(CID_START); at !== -1; at = buffer.indexOf(CID_START, at + 1)) {
+    for (let width = Math.min(4, at); width >= 1; width--) {
+      const head = readLength(bytes, at - width)
+      if (typeof head !== 'string' && head.width === width && head.value >= CID_LENGTH) yield at - width
+    }
+  }
+}
+
 /**
  * Whether a whole section that matches its CID begins anywhere in `bytes` after the first byte. A torn
  * write leaves none behind the tear; a flipped bit in a length does.
