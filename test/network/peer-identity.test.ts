@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
-import type { buildConnector } from 'undici'
+import { type buildConnector, request } from 'undici'
 import type { Signer } from '#emrchain/crypto/ed25519.js'
 import { createNativeSigner, verifyNative } from '#emrchain/crypto/ed25519-node.js'
 import { createAddressPolicy, DEFAULT_ALLOWED } from '#emrchain/network/address-policy.js'
@@ -21,6 +21,7 @@ import {
 } from '#emrchain/protocol/request-signature.js'
 import { readDocument } from '../docs/markdown.js'
 import { createBlockMaker, signerOf, type TestScope } from '../fixtures/block-maker.js'
+import { multipart } from '../fixtures/multipart.js'
 import { askAs, digestOf, greetAs, type Oddities, type SignedBy, signedHeaders } from '../fixtures/signed-request.js'
 import { sendSigned, standInFor } from '../fixtures/stand-in-peer.js'
 import { ask, get, post, startNode as startAnyNode, type TestNode } from '../fixtures/start-node.js'
@@ -226,6 +227,26 @@ t.test('a node refuses what is not signed by a peer as it came', async (t) => {
       .status,
     200,
   )
+})
+
+t.test('a signed request whose body is not read before it is acted upon is refused', async (t) => {
+  const node = await startNode(t)
+  const caller = strangerAt('http://127.0.0.1:1')
+  const refused = { status: 401, body: { code: 'peer_wrong_digest' } }
+  const { body, headers } = multipart([{ name: 'file', filename: 'a.aes', contents: 'x'.repeat(200_000) }])
+  const form = await askAs(caller, `${node.url}/create_hash`, headers['content-type'] ?? '', body)
+  t.match(form, refused, 'a form')
+  for (const path of ['/get_chain', '/nowhere']) {
+    const url = `${node.url}${path}`
+    const long = Buffer.alloc(200_000)
+    const answer = await request(url, {
+      method: 'GET',
+      headers: signedHeaders(caller, url, long, { method: 'GET' }),
+      body: long,
+    })
+    t.match({ status: answer.statusCode, body: await answer.body.json() }, refused, path)
+  }
+  t.equal((await get(`${node.url}/get_chain`)).status, 200, 'and the node is there')
 })
 
 t.test('the same request is taken once, also when it comes twice at one time', async (t) => {
