@@ -26,6 +26,8 @@ export const errors = {
   method_not_allowed: entry('This address does not take this method.'),
   unsupported_media_type: entry('The content type is not one that this call takes.'),
   body_too_large: entry('The request is larger than this call takes.'),
+  headers_too_large: entry('The address and headers of the request are larger than the node takes.'),
+  request_timeout: entry('The headers of the request did not come in time.'),
   foreign_host: entry('The Host header names another server than this node.'),
   foreign_origin: entry('Another web page asked for this; the node answers only itself.'),
   cancelled: entry('The request was cancelled before it was done.'),

@@ -8,7 +8,7 @@ import type { EmrNode } from '../node/emr-node.js'
 import { VERSION } from '../node/version.js'
 import { guardRequests, requireDeclaredAccess } from './access.js'
 import { createMetrics } from './create-metrics.js'
-import { answerBadAddress, registerErrorReplies } from './error-replies.js'
+import { answerBadAddress, answerBadRequest, registerErrorReplies } from './error-replies.js'
 import { logRequests } from './log-requests.js'
 import type { TypedServer } from './route.js'
 import { announcementRoutes } from './routes/announcements.js'
@@ -49,6 +49,7 @@ export async function buildServer(
     // A GET may cost a search or a whole chain; nobody may have that for an answer without a body.
     exposeHeadRoutes: false,
     frameworkErrors: answerBadAddress,
+    clientErrorHandler: answerBadRequest,
     http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16_384 },
   }).withTypeProvider<TypeBoxTypeProvider>()
   server.setValidatorCompiler(TypeBoxValidatorCompiler)

@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { EmrError, type ErrorCode, errors, isEmrError } from '../errors.js'
@@ -52,6 +54,34 @@ export function registerErrorReplies(
 export const answerBadAddress = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void =>
   sendProblem(reply, request, asEmrError(error))
 
+/** Which of our codes the errors of Node's parser are; what is not here is a `bad_request`. */
+const parserCodes: Readonly<Record<string, ErrorCode>> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+}
+
+/** Answers what is no request, or none in time, so that nothing of Fastify has seen it, and closes the connection. */
+export function answerBadRequest(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
+  this.log.trace({ err: error }, 'client error')
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const code = parserCodes[error.code ?? ''] ?? 'bad_request'
+  const status = statusCodes[code] ?? 400
+  const body = JSON.stringify({ type: 'about:blank', title: errors[code].sentence, status, code })
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      'connection: close',
+      'content-type: application/problem+json',
+      `content-length: ${Buffer.byteLength(body)}`,
+      '',
+      body,
+    ].join('\r\n'),
+  )
+}
+
 /** Matches the paths of a route. */
 function patternOf(url: string): RegExp {
   const parts = url.split('/').map((part) => {
@@ -73,7 +103,9 @@ function asEmrError(error: FastifyError | EmrError | Error): EmrError {
 
 function sendProblem(reply: FastifyReply, request: FastifyRequest, error: EmrError): void {
   const status = statusCodes[error.code] ?? 500
-  if (status >= 500) request.log.error({ err: error, code: error.code }, 'request failed')
+  // That the node closes, or what it works with fails it, is no fault of its own.
+  if (status === 500) request.log.error({ err: error, code: error.code }, 'request failed')
+  else if (status > 500 && error.code !== 'closing') request.log.warn({ code: error.code }, 'request failed')
   const title = errors[error.code].sentence
   // What a failure of the node itself has to say is for its log.
   const detail = status === 500 ? '' : error.message.slice(title.length).trim()

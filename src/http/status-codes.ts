@@ -7,6 +7,8 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   method_not_allowed: 405,
   unsupported_media_type: 415,
   body_too_large: 413,
+  headers_too_large: 431,
+  request_timeout: 408,
   foreign_host: 421,
   foreign_origin: 403,
   cancelled: 499,

@@ -40,6 +40,34 @@ t.test('who sends slowly is cut off, and holds up nobody', async (t) => {
   t.same(readdirSync(join(node.options.data, 'files')), [], 'nothing is left of the uploads')
 })
 
+t.test('what is no request is answered with a problem all the same', async (t) => {
+  const { url } = await startNode(t)
+  const line = `GET /healthz HTTP/1.1\r\nhost: ${new URL(url).host}\r\n`
+  const cases: [what: string, text: string, status: string, code: string][] = [
+    [
+      'too many headers',
+      `${line}a: ${'x'.repeat(17_000)}\r\n\r\n`,
+      '431 Request Header Fields Too Large',
+      'headers_too_large',
+    ],
+    ['too long an address', `GET /${'x'.repeat(17_000)}`, '431 Request Header Fields Too Large', 'headers_too_large'],
+    ['no HTTP', 'EHLO\r\n\r\n', '400 Bad Request', 'bad_request'],
+    ['half a request after a whole one', `${line}\r\nGET /x y\r\n\r\n`, '400 Bad Request', 'bad_request'],
+    ['headers that do not end', line, '408 Request Timeout', 'request_timeout'],
+  ]
+  await Promise.all(
+    cases.map(async ([what, text, status, code]) => {
+      const socket = await open(t, url, text)
+      const parts: Buffer[] = []
+      for await (const part of socket) parts.push(part)
+      const last = Buffer.concat(parts).toString().split('HTTP/1.1 ').at(-1) ?? ''
+      t.ok(last.startsWith(status), what)
+      t.match(last, /content-type: application\/problem\+json/)
+      t.match(JSON.parse(last.split('\r\n\r\n')[1] ?? ''), { code }, what)
+    }),
+  )
+})
+
 t.test('a body that drips is cut off wherever it goes, and however early the answer came', async (t) => {
   const node = await startNode(t, {}, { bodyLimits: { body: 300, uploadSpan: 300 } })
   const json = 'application/json'
