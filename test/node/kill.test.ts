@@ -15,6 +15,6 @@ t.test('a node that is killed again and again loses nothing that it acknowledged
   t.same(report.lost, [])
   t.same(report.wrong, [])
   t.ok(report.transactions > ROUNDS, 'there was something to lose: transactions')
-  t.ok(report.blocks > 0, 'blocks: each takes a search, so they are the fewest')
+  t.ok(report.blocks > ROUNDS / 4, 'blocks')
   t.ok(report.files > ROUNDS / 2, 'and files')
 })
