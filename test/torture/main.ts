@@ -13,6 +13,7 @@ import { killRounds } from '../fixtures/kill-rounds.js'
 import { seedOfRun } from '../fixtures/random.js'
 import { allCrashes, earlyKills } from './crashes.js'
 import { flips } from './flips.js'
+import { fuzz } from './fuzz.js'
 import { largeFile, MOST_MEMORY } from './large-file.js'
 import { partitions } from './partitions.js'
 
@@ -85,6 +86,8 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
     const enough = beforeReady > kills * 0.3 ? 0 : 1
     return [{ what: 'a node killed as it starts', 'how many': many, lost: faults.length, wrong: enough }]
   },
+
+  fuzz: (folder) => fuzz(folder, amountOf('fuzz', 10_000), say),
 
   flips: (folder) => flips(folder, amountOf('flips', 1000), say),
 
