@@ -6,22 +6,15 @@
 
 /** Every step, in the order in which a node comes to it. Each is called at one place of src/. */
 export const failpoints = [
-  // A new data folder, its key, and small files that are written whole.
+  // Files that are written whole: of a new data folder, its key, its chain file, and more.
   'durable-file.begin',
   'durable-file.written',
   'durable-file.synced',
   'durable-file.renamed',
-  'node-key.begin',
-  'node-key.synced',
-  'node-key.renamed',
   'database.create.begin',
   'database.create.filled',
   'database.create.clean',
   'database.create.renamed',
-  'chain-file.create.begin',
-  'chain-file.create.written',
-  'chain-file.create.synced',
-  'chain-file.create.renamed',
   'database.open.marked',
 
   // Recovery at start.
@@ -86,6 +79,15 @@ export const failpoints = [
   'restore.copied',
   'restore.checked',
   'restore.renamed',
+
+  // Repair of a damaged chain file.
+  'repair.begin',
+  'repair.written',
+  'repair.returned',
+  'repair.kept',
+  'repair.index.removed',
+  'repair.renamed',
+  'repair.done',
 ] as const
 
 export type Failpoint = (typeof failpoints)[number]

@@ -2,8 +2,7 @@
  * chain.car: an append-only CARv1 (ipld.io/specs/transport/car/carv1) whose only root is the block of
  * network parameters. It knows bytes, CIDs and offsets; what a block is, it does not know.
  */
-import { type FileHandle, open as openFile, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { type FileHandle, open as openFile } from 'node:fs/promises'
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 import { failpoint } from '../failpoint.js'
@@ -13,7 +12,7 @@ import { decodeCar, encodeCar, encodeCarHeader, encodeCarSection } from '../prot
 import { chainDamaged } from './chain-damaged.js'
 import { type Scan, scanSections } from './chain-scan.js'
 import { isDiskFull, toDiskError } from './disk-error.js'
-import { syncFolder } from './durable-file.js'
+import { writeFileDurably } from './durable-file.js'
 import { equalCids, MAX_SECTION_LENGTH, type Place, parseSection, type StoredSection } from './section.js'
 
 /** What is used of an open file; node:fs/promises gives it. */
@@ -69,21 +68,8 @@ const RANGE_CHUNK = 256 * 1024
  * whole or not at all, also after a crash.
  */
 export const createChainFile = async (path: string, sections: readonly [Section, ...Section[]]): Promise<void> => {
-  const temporary = `${path}.new`
   try {
-    failpoint('chain-file.create.begin')
-    const handle = await openFile(temporary, 'w', 0o600)
-    try {
-      await handle.writeFile(encodeCar([sections[0].cid], sections))
-      failpoint('chain-file.create.written')
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    failpoint('chain-file.create.synced')
-    await rename(temporary, path)
-    failpoint('chain-file.create.renamed')
-    await syncFolder(dirname(path))
+    await writeFileDurably(path, encodeCar([sections[0].cid], sections))
   } catch (error) {
     throw toDiskError(error, 'making the chain file')
   }

@@ -6,6 +6,7 @@ import { type FileHandle, link, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { EmrError, isEmrError } from '../errors.js'
+import { failpoint } from '../failpoint.js'
 import type { Section } from '../protocol/block.js'
 import { encodeCar, encodeCarHeader, encodeCarSection } from '../protocol/car.js'
 import type { BlockEntry, BlockFacts } from './block-entry.js'
@@ -231,9 +232,11 @@ export async function repairChain(folder: string, rules: RepairRules, now: numbe
     if (!(await isThere(paths.state))) await createDatabase(options)
     state = createNodeState(await openDatabase(options))
     if (await isThere(paths.chain)) source = await open(paths.chain, 'r')
+    failpoint('repair.begin')
     target = await open(fresh, 'w', 0o600)
     const found = await salvage(source, target, rules)
     const { connected, best, gaps, leftOut } = found
+    failpoint('repair.written')
     const durable = state.chain()
     const length = source ? (await source.stat()).size : 0
     // What lies behind the acknowledged end was promised to nobody.
@@ -258,6 +261,7 @@ export async function repairChain(folder: string, rules: RepairRules, now: numbe
     const missing = missingBlocks({ index, formerTip: durable?.tip, connected, best, leftOut })
     await index?.close()
     const { count, held } = await returnTransactions(found, source, state)
+    failpoint('repair.returned')
     const lost = new Set(found.named.map(String).filter((id) => !held.has(id)))
 
     let setAside: string | null = null
@@ -266,10 +270,14 @@ export async function repairChain(folder: string, rules: RepairRules, now: numbe
       await link(paths.chain, setAside)
       await syncFolder(dirname(paths.chain))
     }
+    failpoint('repair.kept')
     await removeDatabase(paths.index)
+    failpoint('repair.index.removed')
     await rename(fresh, paths.chain)
+    failpoint('repair.renamed')
     await syncFolder(dirname(paths.chain))
     await state.commitChain({ length: found.length, tip: best.id })
+    failpoint('repair.done')
     return { ...summary, ...missing, pendingAgain: count, lostTransactions: [...lost], setAside }
   } catch (error) {
     throw toDiskError(error, 'repairing the chain file')

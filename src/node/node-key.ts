@@ -1,11 +1,9 @@
-import { open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { generateSeed, type Signer } from '../crypto/ed25519.js'
 import { createNativeSigner } from '../crypto/ed25519-node.js'
 import { EmrError } from '../errors.js'
-import { failpoint } from '../failpoint.js'
-import { syncFolder } from '../ledger/durable-file.js'
+import { writeFileDurably } from '../ledger/durable-file.js'
 import type { Json, JsonTable } from '../ledger/json-table.js'
 
 /**
@@ -55,22 +53,8 @@ async function readSeed(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/** Written whole under another name first, so that a crash leaves a key or none. */
 async function makeSeed(path: string): Promise<Uint8Array> {
   const seed = generateSeed()
-  const partial = `${path}.part`
-  failpoint('node-key.begin')
-  await rm(partial, { force: true })
-  const file = await open(partial, 'wx', 0o600)
-  try {
-    await file.writeFile(seed)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  failpoint('node-key.synced')
-  await rename(partial, path)
-  failpoint('node-key.renamed')
-  await syncFolder(dirname(path))
+  await writeFileDurably(path, seed)
   return seed
 }

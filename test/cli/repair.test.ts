@@ -120,7 +120,7 @@ t.test('wherever the chain file is damaged, what is lost has a name', async (t) 
   const random = createRandom(seed)
   const { size } = statSync(join(stage.folder, 'chain.car'))
   const car = (folder: string): string => join(folder, 'chain.car')
-  const damages: { name: string; damage: (folder: string) => void }[] = Array.from({ length: 20 }, () => {
+  const damages: { name: string; damage: (folder: string) => void }[] = Array.from({ length: 8 }, () => {
     const [at, bit] = [random.whole(0, size - 1), random.whole(0, 7)]
     return { name: `bit ${bit} of byte ${at}`, damage: flip('chain.car', at, bit) }
   })

@@ -1,5 +1,5 @@
 /** Small chain blocks with real headers, and a ledger that understands them. The rest of a block is as short as can be. */
-import { cp } from 'node:fs/promises'
+import { cp, stat } from 'node:fs/promises'
 import { decode, encode } from '@ipld/dag-cbor'
 import type { BlockEntry, BlockFacts } from '#emrchain/ledger/block-entry.js'
 import { type Ledger, type LedgerOptions, openLedger } from '#emrchain/ledger/ledger.js'
@@ -100,6 +100,12 @@ export const straightChain = (length: number, from: ExampleBlock = genesis, mark
   }
   return blocks
 }
+
+/** A chain of five blocks, and the ids of all of it, genesis first. */
+export const blocks = straightChain(5)
+export const all = [genesis, ...blocks].map(({ facts }) => facts.id.toString())
+
+export const sizeOf = async (path: string): Promise<number> => (await stat(path)).size
 
 export const copyFolder = (from: string, to: string): Promise<void> => cp(from, to, { recursive: true })
 

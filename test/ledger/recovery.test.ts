@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -8,20 +8,17 @@ import t from 'tap'
 import { isEmrError } from '#emrchain/errors.js'
 import { isLong } from './cut-anywhere.js'
 import {
+  all,
+  blocks,
   copyFolder,
   extend,
   genesis,
-  idsOf,
   makeAcknowledged,
   openExample,
   readMainChain,
+  sizeOf,
   straightChain,
 } from './example-chain.js'
-
-const blocks = straightChain(5)
-const all = idsOf([genesis, ...blocks])
-
-const sizeOf = async (path: string): Promise<number> => (await stat(path)).size
 
 t.test('space that was never filled reads as zeros and is a torn tail too', async (t) => {
   const folder = t.testdir()

@@ -25,17 +25,21 @@ t.test('a process that ends at any step loses nothing that it acknowledged', asy
   t.setTimeout(300_000)
   const folder = t.testdir()
   const stage = await createStage(folder)
-  const left = [...failpoints].reverse()
+  const left = failpoints.flatMap((point) =>
+    Array.from({ length: crashes[point].times ?? 1 }, (_, time) => ({ point, nth: time + 1 })),
+  )
+  const steps = left.length
   let acknowledged = 0
   const work = async (_: unknown, worker: number): Promise<void> => {
-    for (let point = left.pop(); point !== undefined; point = left.pop()) {
-      const found = await crashAt(point, 1, stage, join(folder, `home-${worker}`))
-      if (!found) t.fail(`${point} was not reached`)
-      else if (found.faults.length > 0) t.fail(`${point}: ${found.faults.join('; ')}`)
+    for (let step = left.shift(); step !== undefined; step = left.shift()) {
+      const { point, nth } = step
+      const found = await crashAt(point, nth, stage, join(folder, `home-${worker}`))
+      if (!found) t.fail(`${point} was not reached for time ${nth}`)
+      else if (found.faults.length > 0) t.fail(`${point}, time ${nth}: ${found.faults.join('; ')}`)
       acknowledged += found?.acknowledged ?? 0
     }
   }
   await Promise.all(Array.from({ length: 3 }, work))
-  t.comment(`${failpoints.length} steps, ${acknowledged} acknowledgements compared`)
-  t.ok(acknowledged > failpoints.length, 'there was something to lose')
+  t.comment(`${failpoints.length} steps, ${steps} ends, ${acknowledged} acknowledgements compared`)
+  t.ok(acknowledged > steps, 'there was something to lose')
 })

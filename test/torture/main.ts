@@ -94,7 +94,7 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
   async cuts() {
     say('cuts: the chain file cut at every byte')
     const rows: Row[] = []
-    for (const name of ['torn-tail', 'torn-tail-without-state', 'recovery']) {
+    for (const name of ['torn-tail', 'recovery']) {
       const { checks, failed } = await runTest(`../ledger/${name}.test.js`)
       rows.push({ what: `${name}, the long form`, 'how many': `${checks} checks`, lost: 0, wrong: failed })
     }
