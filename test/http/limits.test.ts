@@ -76,7 +76,7 @@ t.test('a body that drips is cut off wherever it goes, and however early the ans
     ['to an address that is none', head(node.url, '/%zz', json), 400],
     ['to an address without a route', head(node.url, '/nope', json), undefined],
     ['of another type', head(node.url, '/add_transaction', 'text/plain'), 415],
-    ['to a call that takes none', head(node.url, '/mine_block', json).replace('POST', 'GET'), 200],
+    ['to a call that takes none', head(node.url, '/get_chain', json).replace('POST', 'GET'), 200],
     ['of JSON', head(node.url, '/add_transaction', json), undefined],
     ['of an upload', halfUpload(node.url), undefined],
   ]
