@@ -104,7 +104,7 @@ t.test('alone it keeps all but what was in the damaged bytes, and names that', a
   damage(data)
   const done = await run('repair', '--data', data, '--network', network)
   t.equal(done.code, 5)
-  t.match(done.stdout, /Missing: height 5, block bafy/)
+  t.match(done.stdout, /Missing: block 6, bafy/)
   t.match(done.stdout, `Lost here: transaction ${ids[8]}`)
   const again = await startNode(t, bad.options)
   t.same(await transactionsOf(again.node), { onChain: ids.slice(0, 8), pending: ids.slice(9) })

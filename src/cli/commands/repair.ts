@@ -46,10 +46,10 @@ type Repaired = Awaited<ReturnType<typeof import('../../node/repair.js')['repair
 function reportOf(done: Repaired): string[] {
   const { blocks, tip, setAside, missing, missingTip, leftOut, pendingAgain, lostTransactions } = done
   const lines = [
-    `The new chain file has ${counted(blocks, 'block')} after genesis; its tip is ${tip.id}, height ${tip.height}.`,
+    `The new chain file has ${counted(blocks, 'block')} after genesis; its tip is ${tip.id}, block ${tip.height + 1}.`,
   ]
   if (setAside) lines.push(`The damaged file is kept as ${setAside}.`)
-  for (const { height, id } of missing) lines.push(`Missing: height ${height}, block ${id ?? 'of unknown id'}.`)
+  for (const { height, id } of missing) lines.push(`Missing: block ${height + 1}, ${id ?? 'of unknown id'}.`)
   if (missingTip !== null) lines.push(`Missing: the former tip ${missingTip} and what led to it.`)
   if (leftOut > 0) lines.push(`${counted(leftOut, 'block')} above could be read but not be connected.`)
   if (pendingAgain > 0) lines.push(`${counted(pendingAgain, 'transaction')} of such blocks wait for a block again.`)
