@@ -30,6 +30,7 @@ export const errors = {
   request_timeout: entry('The headers of the request did not come in time.'),
   foreign_host: entry('The Host header names another server than this node.'),
   foreign_origin: entry('Another web page asked for this; the node answers only itself.'),
+  token_required: entry('From here this call needs the token of the node.'),
   cancelled: entry('The request was cancelled before it was done.'),
   closing: entry('The node is closing.'),
   internal: entry('The node failed in a way that it does not name; its log says more.'),

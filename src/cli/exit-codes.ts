@@ -47,6 +47,7 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   output_exists: 'exists',
   folder_not_empty: 'exists',
   cancelled: 'interrupted',
+  token_required: 'refused',
   other_network: 'refused',
   unsupported_version: 'refused',
   clear_label_forbidden: 'refused',

@@ -7,6 +7,10 @@ const names = Object.keys(NodeOptions.properties) as OptionName[]
 const placeholders: Readonly<Record<OptionName, string>> = {
   port: '<n>',
   host: '<address>',
+  tlsCert: '<file>',
+  tlsKey: '<file>',
+  behindProxy: '',
+  publicUrl: '<url>',
   data: '<dir>',
   network: '<paper|file>',
   ipfs: '<url|embedded>',

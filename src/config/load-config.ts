@@ -25,12 +25,14 @@ export function loadConfig(
   const fromEnvironment = checked(optionsFromEnvironment(environment), 'environment', variableOf)
   const merged = { ...DEFAULT_OPTIONS, ...fromFile, ...fromEnvironment, ...checked(flags, 'command line') }
   const data = resolve(merged.data ?? defaultDataFolder(merged.port))
-  assertLoopback(merged.host)
+  assertReachable(merged)
   return {
     ...merged,
     peer: [...merged.peer],
     allowPeer: [...merged.allowPeer],
     data,
+    ...(merged.tlsCert === undefined ? {} : { tlsCert: resolve(merged.tlsCert) }),
+    ...(merged.tlsKey === undefined ? {} : { tlsKey: resolve(merged.tlsKey) }),
     network: merged.network === 'paper' ? 'paper' : resolve(merged.network),
     fileRoot: resolve(merged.fileRoot),
     downloads: resolve(merged.downloads ?? join(data, 'downloads')),
@@ -41,10 +43,28 @@ export function loadConfig(
 export const loadNetwork = (network: string): NetworkParameters =>
   parseNetworkFile(network === 'paper' ? paperNetwork : readJson(network))
 
-/** Beyond loopback a node needs TLS and a token; until it has them it does not listen there. */
-function assertLoopback(host: string): void {
+/** Beyond loopback tokens and records pass over a wire, so a node listens there only with TLS or behind a proxy. */
+function assertReachable(options: PartialNodeOptions & { host: string }): void {
+  const { host, tlsCert, tlsKey, behindProxy, publicUrl } = options
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new EmrError('config_invalid', 'tlsCert, tlsKey: give both or none.')
+  }
+  if (publicUrl !== undefined && !isBareUrl(publicUrl)) {
+    throw new EmrError('config_invalid', 'publicUrl: give http:// or https:// with a host and no path.')
+  }
   const loopback = host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
-  if (!loopback) throw new EmrError('config_invalid', `host: ${host} is not a loopback address.`)
+  if (!loopback && !behindProxy && tlsCert === undefined) {
+    const remedy = 'give --tls-cert and --tls-key, or --behind-proxy when a proxy ends TLS'
+    throw new EmrError('config_invalid', `host: ${host} is not a loopback address; ${remedy}.`)
+  }
+  if (['0.0.0.0', '::'].includes(host) && publicUrl === undefined) {
+    throw new EmrError('config_invalid', `host: ${host} is no name; give --public-url, under which others reach it.`)
+  }
+}
+
+function isBareUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return url !== undefined && /^https?:$/.test(url.protocol) && [url.origin, `${url.origin}/`].includes(text)
 }
 
 function optionsFromEnvironment(environment: Readonly<Record<string, string | undefined>>): Record<string, unknown> {

@@ -9,7 +9,13 @@ const text = (description: string) => Type.String({ minLength: 1, description })
 export const NodeOptions = Type.Object(
   {
     port: Type.Integer({ minimum: 0, maximum: 65_535, description: 'port to listen on; 0 takes a free one' }),
-    host: text('address to listen on; only loopback addresses are allowed'),
+    host: text('address to listen on; beyond loopback only with TLS or behind a proxy'),
+    tlsCert: text('file of the TLS certificate, PEM'),
+    tlsKey: text('file of the key of the TLS certificate, PEM'),
+    behindProxy: Type.Boolean({
+      description: 'a proxy ends TLS and passes requests on; operator calls always need the token',
+    }),
+    publicUrl: text('URL under which others reach this node'),
     data: text('folder of the chain, the files and the key of the node'),
     network: text('"paper", or a file of network parameters'),
     ipfs: text('URL of a Kubo RPC API, or "embedded"; without it, a Kubo on port 5001 if it answers, else embedded'),
@@ -39,9 +45,9 @@ export type NodeOptions = Static<typeof NodeOptions>
 export const PartialNodeOptions = Type.Partial(NodeOptions, { additionalProperties: false })
 export type PartialNodeOptions = Static<typeof PartialNodeOptions>
 
-/** A complete configuration. Only `ipfs` and `miningThreads` may stay open: the node then decides. */
-export type NodeConfig = Omit<NodeOptions, 'ipfs' | 'miningThreads'> &
-  Pick<PartialNodeOptions, 'ipfs' | 'miningThreads'>
+/** A complete configuration. Only what `Open` names may be absent. */
+export type NodeConfig = Omit<NodeOptions, Open> & Pick<PartialNodeOptions, Open>
+type Open = 'ipfs' | 'miningThreads' | 'tlsCert' | 'tlsKey' | 'publicUrl'
 
 /** What holds where no source says otherwise. `data` and `downloads` follow from the port. */
 export const DEFAULT_OPTIONS = {
@@ -50,6 +56,7 @@ export const DEFAULT_OPTIONS = {
   network: 'paper',
   peer: [],
   allowPeer: [],
+  behindProxy: false,
   mine: false,
   mineInterval: 1_000,
   fileRoot: '.',

@@ -1,3 +1,5 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { BlockList, isIPv6 } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { EmrError } from '../errors.js'
 
@@ -10,20 +12,45 @@ declare module 'fastify' {
   }
 }
 
+/** What a request is measured by. Names are read for each request, since the port is known only once it listens. */
+export interface AccessRules {
+  /** The `host:port` values that name this server in Host. */
+  hosts(): ReadonlySet<string>
+  /** The origins of this server's own pages. */
+  origins(): ReadonlySet<string>
+  /** What an operator shows who is not on this machine. */
+  readonly token: string
+  /** Behind a proxy every request comes from loopback, which then proves nothing. */
+  readonly behindProxy: boolean
+}
+
 /**
  * Guards every request: it must name this server in Host (a foreign name that resolves here is how a web
- * page reaches into a local server) and must not come from another web page. The node listens on loopback
- * only, so who passes is on this machine, and operator routes need no more.
- *
- * @param hosts the `host:port` values that name this server; read for each request, since the port is
- * known only once it listens
+ * page reaches into a local server, 421) and must not come from another web page (403). Operator routes need
+ * no more from this machine; from elsewhere always the token (401).
  */
-export function guardRequests(server: FastifyInstance, hosts: () => ReadonlySet<string>): void {
+export function guardRequests(server: FastifyInstance, rules: AccessRules): void {
+  const expected = digestOf(rules.token)
   server.addHook('onRequest', async (request) => {
-    if (!hosts().has(request.headers.host?.toLowerCase() ?? '')) throw new EmrError('foreign_host')
-    if (!isOwnPage(request, hosts())) throw new EmrError('foreign_origin')
+    if (!rules.hosts().has(request.headers.host?.toLowerCase() ?? '')) throw new EmrError('foreign_host')
+    if (!isOwnPage(request, rules.origins())) throw new EmrError('foreign_origin')
+    if (request.routeOptions.config?.access !== 'operator') return
+    if (!rules.behindProxy && isLoopback(request.socket.remoteAddress)) return
+    const [, shown = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
+    if (!timingSafeEqual(digestOf(shown), expected)) throw new EmrError('token_required')
   })
 }
+
+/** Digests are of one length, so that comparing them tells nothing of the token. */
+const digestOf = (token: string): Buffer => createHash('sha256').update(token).digest()
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+loopback.addAddress('::1', 'ipv6')
+
+/** Whether the other end of a connection is on this machine. What headers say of it does not count. */
+export const isLoopback = (address: string | undefined): boolean =>
+  address !== undefined && loopback.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 
 /** From here on a route that does not declare its access is refused when the server is built. */
 export function requireDeclaredAccess(server: FastifyInstance): void {
@@ -34,14 +61,9 @@ export function requireDeclaredAccess(server: FastifyInstance): void {
   })
 }
 
-function isOwnPage(request: FastifyRequest, hosts: ReadonlySet<string>): boolean {
+function isOwnPage(request: FastifyRequest, origins: ReadonlySet<string>): boolean {
   const { origin } = request.headers
   const site = request.headers['sec-fetch-site']
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return false
-  if (origin === undefined) return true
-  try {
-    return hosts.has(new URL(origin).host)
-  } catch {
-    return false
-  }
+  return origin === undefined || origins.has(origin.toLowerCase())
 }

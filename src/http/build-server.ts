@@ -6,9 +6,10 @@ import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/typ
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { EmrNode } from '../node/emr-node.js'
 import { VERSION } from '../node/version.js'
-import { guardRequests, requireDeclaredAccess } from './access.js'
+import { type AccessRules, guardRequests, requireDeclaredAccess } from './access.js'
 import { createMetrics } from './create-metrics.js'
 import { answerBadAddress, answerBadRequest, registerErrorReplies } from './error-replies.js'
+import type { Tls } from './load-tls.js'
 import { logRequests } from './log-requests.js'
 import type { TypedServer } from './route.js'
 import { announcementRoutes } from './routes/announcements.js'
@@ -26,9 +27,10 @@ import { type BodyLimits, closeSlowBodies, DEFAULT_BODY_LIMITS } from './slow-bo
 
 export interface ServerOptions {
   readonly logger: FastifyBaseLogger
-  /** The `host:port` values that name this server in requests. */
-  hosts(): ReadonlySet<string>
-  readonly bodyLimits?: BodyLimits
+  readonly access: AccessRules
+  /** Without it the server speaks plain HTTP. */
+  readonly tls?: Tls | undefined
+  readonly bodyLimits?: BodyLimits | undefined
 }
 
 /**
@@ -37,8 +39,9 @@ export interface ServerOptions {
  */
 export async function buildServer(
   node: EmrNode,
-  { logger, hosts, bodyLimits = DEFAULT_BODY_LIMITS }: ServerOptions,
+  { logger, access, tls, bodyLimits = DEFAULT_BODY_LIMITS }: ServerOptions,
 ): Promise<TypedServer> {
+  const limits = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16_384 }
   const server: TypedServer = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -50,13 +53,13 @@ export async function buildServer(
     exposeHeadRoutes: false,
     frameworkErrors: answerBadAddress,
     clientErrorHandler: answerBadRequest,
-    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16_384 },
+    ...(tls ? { https: { ...limits, ...tls } as never } : { http: limits }),
   }).withTypeProvider<TypeBoxTypeProvider>()
   server.setValidatorCompiler(TypeBoxValidatorCompiler)
 
   const metricRoutes = createMetrics(server, node)
   logRequests(server)
-  guardRequests(server, hosts)
+  guardRequests(server, access)
   closeSlowBodies(server.server, bodyLimits)
   registerErrorReplies(server, (sender, error) => node.judge(sender, error))
   identifySenders(server, node)
@@ -64,7 +67,7 @@ export async function buildServer(
   for (const type of ['application/vnd.ipld.dag-cbor', 'application/vnd.ipld.car']) {
     server.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   }
-  // The pages of /docs style themselves in place. The node speaks plain HTTP on loopback: nothing is to be upgraded.
+  // The pages of /docs style themselves in place. HSTS would bind every port of the name, loopback included.
   await server.register(helmet, {
     hsts: false,
     contentSecurityPolicy: {

@@ -110,6 +110,7 @@ function sendProblem(reply: FastifyReply, request: FastifyRequest, error: EmrErr
   // What a failure of the node itself has to say is for its log.
   const detail = status === 500 ? '' : error.message.slice(title.length).trim()
   reply.code(status).type('application/problem+json')
+  if (error.code === 'token_required') reply.header('www-authenticate', 'Bearer realm="emrchain"')
   if (status === 503) reply.header('retry-after', '5')
   // The rest of an upload is not read any more, so the connection is of no further use.
   if (request.headers['content-type']?.startsWith('multipart/')) reply.header('connection', 'close')

@@ -4,7 +4,9 @@ import type { NodeConfig } from '../config/node-config.js'
 import { EmrError } from '../errors.js'
 import { createNode, type NodeDependencies } from '../node/create-node.js'
 import type { EmrNode } from '../node/emr-node.js'
+import { loadOperatorToken } from '../node/operator-token.js'
 import { buildServer } from './build-server.js'
+import { loadTls } from './load-tls.js'
 import type { TypedServer } from './route.js'
 import type { BodyLimits } from './slow-bodies.js'
 
@@ -31,15 +33,17 @@ export interface ServeDependencies extends Omit<NodeDependencies, 'logger'> {
  * @throws EmrError of `createNode`, and `config_invalid` when the port is taken
  */
 export async function serveNode(config: NodeConfig, dependencies: ServeDependencies): Promise<ServedNode> {
+  const tls = loadTls(config)
   const { node, start, stop, close } = await createNode(config, dependencies)
   let server: TypedServer | undefined
   try {
     let hosts: ReadonlySet<string> = new Set()
-    server = await buildServer(node, {
-      logger: dependencies.logger,
-      hosts: () => hosts,
-      ...(dependencies.bodyLimits ? { bodyLimits: dependencies.bodyLimits } : {}),
-    })
+    let origins: ReadonlySet<string> = new Set()
+    const { behindProxy, publicUrl } = config
+    const token = await loadOperatorToken(config.data)
+    const access = { hosts: () => hosts, origins: () => origins, token, behindProxy }
+    const { logger, bodyLimits } = dependencies
+    server = await buildServer(node, { logger, access, tls, bodyLimits })
     try {
       await server.listen({ port: config.port, host: config.host, listenTextResolver: () => 'listening' })
     } catch (cause) {
@@ -49,10 +53,14 @@ export async function serveNode(config: NodeConfig, dependencies: ServeDependenc
     }
     const { port } = server.server.address() as AddressInfo
     const host = config.host.includes(':') ? `[${config.host}]` : config.host
-    hosts = new Set([host, '127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${port}`))
-    const url = `http://${host}:${port}`
+    const scheme = tls ? 'https' : 'http'
+    const url = `${scheme}://${host}:${port}`
+    const advertised = publicUrl === undefined ? undefined : new URL(publicUrl)
+    const own = [host, '127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${port}`)
+    hosts = new Set([...own, ...(advertised ? [advertised.host] : [])])
+    origins = new Set([...own.map((name) => `${scheme}://${name}`), ...(advertised ? [advertised.origin] : [])])
     dependencies.logger.info({ url }, 'the node answers')
-    await start(url)
+    await start(advertised?.origin ?? url)
     const served = server
     return {
       url,

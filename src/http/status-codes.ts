@@ -11,6 +11,7 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   request_timeout: 408,
   foreign_host: 421,
   foreign_origin: 403,
+  token_required: 401,
   cancelled: 499,
   closing: 503,
 

@@ -20,6 +20,8 @@ export interface DataFolder {
   readonly files: string
   /** The node's Ed25519 seed, mode 0600. */
   readonly nodeKey: string
+  /** The operator's token in hex, mode 0600. */
+  readonly token: string
   /** `{"format": FORMAT_VERSION, "id": random}`; the id ties both databases to this folder. */
   readonly version: string
   /** Socket or lock file of the process that uses the folder. */
@@ -34,6 +36,7 @@ export const dataFolderPaths = (folder: string): DataFolder => ({
   state: join(folder, 'state'),
   files: join(folder, 'files'),
   nodeKey: join(folder, 'node.key'),
+  token: join(folder, 'token'),
   version: join(folder, 'version.json'),
   lock: join(folder, 'lock'),
 })

@@ -11,6 +11,7 @@ t.test('without any source the defaults hold', async (t) => {
   t.same(loadConfig({}, {}), {
     port: 5002,
     host: '127.0.0.1',
+    behindProxy: false,
     network: 'paper',
     peer: [],
     allowPeer: [],
@@ -35,6 +36,10 @@ const values: Record<
 > = {
   port: [6001, '6002', 6002, 6003],
   host: ['127.0.0.1', '127.0.0.2', '127.0.0.2', '::1'],
+  tlsCert: ['/flag', '/variable', '/variable', '/file'],
+  tlsKey: ['/flag', '/variable', '/variable', '/file'],
+  behindProxy: [false, 'true', true, true],
+  publicUrl: ['https://a.example', 'https://b.example', 'https://b.example', 'http://c.example:1'],
   data: ['/flag', '/variable', '/variable', '/file'],
   network: ['/flag.json', '/variable.json', '/variable.json', '/file.json'],
   ipfs: ['embedded', 'http://127.0.0.1:5001', 'http://127.0.0.1:5001', 'http://127.0.0.1:5009'],
@@ -47,6 +52,11 @@ const values: Record<
   downloads: ['/flag', '/variable', '/variable', '/file'],
   logLevel: ['fatal', 'debug', 'debug', 'trace'],
 }
+/** What an option is not given without. */
+const partnerOf: Record<string, Record<string, string>> = {
+  tlsCert: { EMRCHAIN_TLS_KEY: '/key' },
+  tlsKey: { EMRCHAIN_TLS_CERT: '/cert' },
+}
 const variableOf = (option: string): string =>
   `EMRCHAIN_${option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
 
@@ -58,7 +68,9 @@ t.test('flags win over the environment, the environment over the file, the file 
     const flags: PartialNodeOptions = { [option]: flag }
     const environment = { [variableOf(option)]: text }
     const found = (from: PartialNodeOptions, variables: Record<string, string>, config?: string) =>
-      Object.entries(loadConfig(from, variables, config)).find(([name]) => name === option)?.[1]
+      Object.entries(loadConfig(from, { ...partnerOf[option], ...variables }, config)).find(
+        ([name]) => name === option,
+      )?.[1]
     t.same(found({}, {}, path), file, `${option}: the file`)
     t.same(found({}, { EMRCHAIN_CONFIG: path }), file, `${option}: the file that the environment names`)
     t.same(found({}, environment, path), variable, `${option}: the environment`)
@@ -132,9 +144,19 @@ t.test('errors name the source and the option', async (t) => {
     ['another machine', () => loadConfig({ host: '192.168.1.2' }, {}), /host/],
     ['a name', () => loadConfig({ host: 'node.example' }, {}), /host/],
     ['an address that only looks like it', () => loadConfig({ host: '127.0.0.1.example' }, {}), /host/],
+    ['a way out is told', () => loadConfig({ host: '192.0.2.1' }, {}), /--tls-cert and --tls-key, or --behind-proxy/],
+    ['all addresses, no name', () => loadConfig({ host: '0.0.0.0', behindProxy: true }, {}), /--public-url/],
+    ['a certificate without its key', () => loadConfig({ tlsCert: 'a' }, {}), /tlsCert, tlsKey/],
+    ['a key without its certificate', () => loadConfig({ tlsKey: 'a' }, {}), /tlsCert, tlsKey/],
+    ['a public URL of another kind', () => loadConfig({ publicUrl: 'ftp://a.example' }, {}), /publicUrl/],
+    ['a public URL with a path', () => loadConfig({ publicUrl: 'https://a.example/b' }, {}), /publicUrl/],
+    ['a public URL with a password', () => loadConfig({ publicUrl: 'https://a:b@a.example' }, {}), /publicUrl/],
     ['a network file that is not there', () => loadNetwork(file('none.json')), /none\.json cannot be read/],
   ]
   for (const [what, load, message] of cases) t.throws(load, { code: 'config_invalid', message }, what)
+  const beyond = { host: '192.0.2.1', behindProxy: true }
+  t.match(loadConfig(beyond, {}), beyond)
+  t.match(loadConfig({ host: '192.0.2.1', tlsCert: '/a', tlsKey: '/b' }, {}), { tlsCert: '/a', tlsKey: '/b' })
   for (const host of ['127.0.0.1', '127.1.2.3', 'localhost', '::1']) t.equal(loadConfig({ host }, {}).host, host)
 })
 

@@ -250,7 +250,8 @@ t.test('uploads', async (t) => {
 
   // A server with a smaller limit over the same node.
   const limited = { ...node.node, maxUploadBytes: 1_000 }
-  const server = await buildServer(limited, { logger: silent, hosts: () => new Set(['test']) })
+  const access = { hosts: () => new Set(['test']), origins: () => new Set<string>(), token: '', behindProxy: false }
+  const server = await buildServer(limited, { logger: silent, access })
   const upload = (contents: string) =>
     server.inject({
       ...{ method: 'POST', url: '/create_hash' },

@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
+import type { NodeConfig } from '../config/node-config.js'
+import { EmrError } from '../errors.js'
+
+/** What an https server needs. */
+export interface Tls {
+  readonly cert: Buffer
+  readonly key: Buffer
+  readonly minVersion: 'TLSv1.2'
+}
+
+/**
+ * The certificate and key of the configuration, or nothing when it names none.
+ *
+ * @throws EmrError `config_invalid` when a file cannot be read, is no PEM, or key and certificate differ
+ */
+export function loadTls({ tlsCert, tlsKey }: NodeConfig): Tls | undefined {
+  if (tlsCert === undefined || tlsKey === undefined) return undefined
+  const tls = { cert: read('tlsCert', tlsCert), key: read('tlsKey', tlsKey), minVersion: 'TLSv1.2' } as const
+  try {
+    createSecureContext(tls)
+  } catch (cause) {
+    throw new EmrError('config_invalid', 'tlsCert, tlsKey: they are no certificate with its key.', {}, { cause })
+  }
+  return tls
+}
+
+function read(option: string, path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (cause) {
+    throw new EmrError('config_invalid', `${option}: ${path} cannot be read.`, {}, { cause })
+  }
+}
