@@ -31,6 +31,7 @@ export const errors = {
   foreign_host: entry('The Host header names another server than this node.'),
   foreign_origin: entry('Another web page asked for this; the node answers only itself.'),
   token_required: entry('From here this call needs the token of the node.'),
+  too_many_requests: entry('This address has sent more requests than the node takes in a minute.'),
   cancelled: entry('The request was cancelled before it was done.'),
   closing: entry('The node is closing.'),
   internal: entry('The node failed in a way that it does not name; its log says more.'),

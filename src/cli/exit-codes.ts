@@ -48,6 +48,7 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   folder_not_empty: 'exists',
   cancelled: 'interrupted',
   token_required: 'refused',
+  too_many_requests: 'refused',
   other_network: 'refused',
   unsupported_version: 'refused',
   clear_label_forbidden: 'refused',

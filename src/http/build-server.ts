@@ -9,6 +9,7 @@ import { VERSION } from '../node/version.js'
 import { type AccessRules, guardRequests, requireDeclaredAccess } from './access.js'
 import { createMetrics } from './create-metrics.js'
 import { answerBadAddress, answerBadRequest, registerErrorReplies } from './error-replies.js'
+import { DEFAULT_REQUEST_LIMITS, limitRequests, type RequestLimits } from './limit-requests.js'
 import type { Tls } from './load-tls.js'
 import { logRequests } from './log-requests.js'
 import type { TypedServer } from './route.js'
@@ -31,6 +32,7 @@ export interface ServerOptions {
   /** Without it the server speaks plain HTTP. */
   readonly tls?: Tls | undefined
   readonly bodyLimits?: BodyLimits | undefined
+  readonly requestLimits?: RequestLimits | undefined
 }
 
 /**
@@ -39,13 +41,15 @@ export interface ServerOptions {
  */
 export async function buildServer(
   node: EmrNode,
-  { logger, access, tls, bodyLimits = DEFAULT_BODY_LIMITS }: ServerOptions,
+  { logger, access, tls, bodyLimits = DEFAULT_BODY_LIMITS, requestLimits = DEFAULT_REQUEST_LIMITS }: ServerOptions,
 ): Promise<TypedServer> {
   const limits = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16_384 }
   const server: TypedServer = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 65_536,
+    // Only the limits on requests look at it; that a caller is near is never taken from a header.
+    trustProxy: (_address, hop) => access.behindProxy && hop === 0,
     requestTimeout: 0,
     connectionTimeout: 0,
     forceCloseConnections: 'idle',
@@ -59,6 +63,7 @@ export async function buildServer(
 
   const metricRoutes = createMetrics(server, node)
   logRequests(server)
+  await limitRequests(server, requestLimits)
   guardRequests(server, access)
   closeSlowBodies(server.server, bodyLimits)
   registerErrorReplies(server, (sender, error) => node.judge(sender, error))

@@ -12,6 +12,7 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   foreign_host: 421,
   foreign_origin: 403,
   token_required: 401,
+  too_many_requests: 429,
   cancelled: 499,
   closing: 503,
 

@@ -108,6 +108,44 @@ t.test('behind a proxy every operator call needs the token of the file', async (
   await t.rejects(startNode(t, first.options), { code: 'disk_failed' }, 'a file that holds no token is not taken')
 })
 
+t.test('who sends too much from elsewhere must wait, peers later than strangers', async (t) => {
+  const { node } = await startNode(t)
+  const access = (behindProxy: boolean) => ({
+    hosts: () => new Set(['node.example']),
+    origins: () => new Set<string>(),
+    token: TOKEN,
+    behindProxy,
+  })
+  const requestLimits = { strangers: 3, peers: 5 }
+  const open = async (behindProxy: boolean) => {
+    const server = await buildServer(node, { logger: silent, access: access(behindProxy), requestLimits })
+    t.teardown(() => server.close())
+    return async (from: string, more: Record<string, string> = {}, url = '/healthz') => {
+      const answer = await server.inject({ url, remoteAddress: from, headers: { host: 'node.example', ...more } })
+      return [answer.statusCode, answer.statusCode === 429 ? answer.json().code : undefined]
+    }
+  }
+  const ask = await open(false)
+  const times = async (many: number, ...call: Parameters<typeof ask>) => {
+    const answers: unknown[] = []
+    for (let n = 0; n < many; n++) answers.push((await ask(...call))[0])
+    return answers
+  }
+  t.same(await times(5, '192.0.2.7'), [200, 200, 200, 429, 429])
+  t.same(await ask('192.0.2.7', {}, '/nope'), [429, 'too_many_requests'], 'wherever it asks')
+  t.same(await times(1, '192.0.2.8'), [200], 'another address is another sender')
+  t.same(await times(4, '2001:db8::1'), [200, 200, 200, 429])
+  t.same(await times(1, '2001:db8::2'), [429], 'which is the same line')
+  t.same(await times(6, '127.0.0.1'), Array(6).fill(200), 'this machine has no limit')
+  t.same(await times(5, '192.0.2.9', { host: 'evil.example' }), [421, 421, 421, 429, 429], 'refusals count')
+
+  const behind = await open(true)
+  const forwarded = (last: string) => ({ 'x-forwarded-for': `127.0.0.1, ${last}` })
+  for (let n = 0; n < 3; n++) await behind('127.0.0.1', forwarded('192.0.2.7'))
+  t.same(await behind('127.0.0.1', forwarded('192.0.2.7')), [429, 'too_many_requests'], 'as its proxy says')
+  t.same(await behind('127.0.0.1', forwarded('192.0.2.8')), [200, undefined])
+})
+
 t.test('with a certificate and its key the node speaks TLS 1.2 and later', async (t) => {
   const file = (name: string) => folderOf(t, name)
   const plain = await startNode(t)
