@@ -60,6 +60,12 @@ const parserCodes: Readonly<Record<string, ErrorCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 }
 
+/**
+ * How long a refused connection stays for its client to read the answer, in ms. A connection that is cut while more
+ * comes in takes the answer with it; one that only the client can close would stay for as long as he likes.
+ */
+const LINGER = 1_000
+
 /** Answers what is no request, or none in time, so that nothing of Fastify has seen it, and closes the connection. */
 export function answerBadRequest(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
   this.log.trace({ err: error }, 'client error')
@@ -80,6 +86,7 @@ export function answerBadRequest(this: FastifyInstance, error: Error & { code?: 
       body,
     ].join('\r\n'),
   )
+  setTimeout(() => socket.destroy(), LINGER).unref()
 }
 
 /** Matches the paths of a route. */

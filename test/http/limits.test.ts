@@ -40,6 +40,21 @@ t.test('who sends slowly is cut off, and holds up nobody', async (t) => {
   t.same(readdirSync(join(node.options.data, 'files')), [], 'nothing is left of the uploads')
 })
 
+t.test('a connection that was refused ends, though its client does not close it', async (t) => {
+  const { url } = await startNode(t)
+  const { hostname, port } = new URL(url)
+  const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true })
+  const ended = once(socket, 'end')
+  // A peer that is gone resets what is written to it.
+  const reset = once(socket, 'error')
+  socket.resume().write('EHLO\r\n\r\n')
+  await ended
+  const writing = setInterval(() => socket.write('a'), 10)
+  const [error] = await reset
+  clearInterval(writing)
+  t.match(error, { code: /^(ECONNRESET|EPIPE)$/ })
+})
+
 t.test('what is no request is answered with a problem all the same', async (t) => {
   const { url } = await startNode(t)
   const line = `GET /healthz HTTP/1.1\r\nhost: ${new URL(url).host}\r\n`
@@ -88,7 +103,7 @@ t.test('a body that drips is cut off wherever it goes, and however early the ans
       socket.on('data', (piece) => {
         answer += piece
       })
-      const closed = once(socket, 'close')
+      const closed = new Promise((gone) => socket.once('close', gone))
       const drip = setInterval(() => socket.write('1'), 50)
       await closed
       clearInterval(drip)

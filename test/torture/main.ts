@@ -16,6 +16,7 @@ import { flips } from './flips.js'
 import { fuzz } from './fuzz.js'
 import { largeFile, MOST_MEMORY } from './large-file.js'
 import { partitions } from './partitions.js'
+import { slow } from './slow.js'
 
 interface Row {
   readonly what: string
@@ -86,6 +87,8 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
     const enough = beforeReady > kills * 0.3 ? 0 : 1
     return [{ what: 'a node killed as it starts', 'how many': many, lost: faults.length, wrong: enough }]
   },
+
+  slow: (folder) => slow(folder, say),
 
   fuzz: (folder) => fuzz(folder, amountOf('fuzz', 10_000), say),
 
