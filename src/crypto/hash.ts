@@ -9,6 +9,9 @@ const native = globalThis.process?.getBuiltinModule?.('node:crypto')?.hash
 /** SHA-256 (FIPS 180-4), 32 bytes. */
 export const sha256 = (bytes: Uint8Array): Uint8Array => {
   if (!native) return nobleSha256(bytes)
-  const digest: Uint8Array = native('sha256', bytes, 'buffer')
-  return new Uint8Array(digest.buffer, digest.byteOffset, digest.length)
+  // As text, a character a byte: Node.js gives that in half the time of a buffer.
+  const digest: string = native('sha256', bytes, 'binary')
+  const copy = new Uint8Array(32)
+  for (let at = 0; at < copy.length; at++) copy[at] = digest.charCodeAt(at)
+  return copy
 }

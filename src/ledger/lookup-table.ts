@@ -3,7 +3,7 @@ import { CID } from 'multiformats/cid'
 import type { LookupKey, PlacedTransaction } from './block-entry.js'
 import type { Database, Writes } from './database.js'
 import { KEY_DIGEST_LENGTH, keyDigest } from './digest.js'
-import { joinKey, keyAfter, uint32Key } from './keys.js'
+import { joinKey, keyAfter } from './keys.js'
 import { indexPrefix } from './layout.js'
 import type { Place } from './section.js'
 
@@ -33,8 +33,14 @@ const labelPrefix = ({ namespace, key }: LookupKey): Uint8Array =>
   joinKey(indexPrefix.lookup, keyDigest(namespace, key))
 
 /** Height and position are inverted, so that the newest match is the first key. */
-const rowKey = (label: LookupKey, height: number, position: number): Uint8Array =>
-  Buffer.concat([labelPrefix(label), uint32Key(INVERT - height), uint32Key(INVERT - position)])
+const rowKey = ({ namespace, key }: LookupKey, height: number, position: number): Uint8Array => {
+  const row = Buffer.allocUnsafe(1 + KEY_DIGEST_LENGTH + 8)
+  row[0] = indexPrefix.lookup
+  row.set(keyDigest(namespace, key), 1)
+  row.writeUInt32BE(INVERT - height, 1 + KEY_DIGEST_LENGTH)
+  row.writeUInt32BE(INVERT - position, 1 + KEY_DIGEST_LENGTH + 4)
+  return row
+}
 
 /** Adds the lookups of one transaction of a block that enters the main chain. */
 export const addLookups = (writes: Writes, height: number, position: number, transaction: PlacedTransaction): void => {
