@@ -85,11 +85,17 @@ const isOwnTrouble = (error: unknown): boolean => isEmrError(error, 'disk_full')
 const isOwnRefusal = (error: unknown): boolean =>
   isEmrError(error) && (error.code === 'peer_banned' || error.code === 'peer_blocked') && !('refusal' in error.facts)
 
+/** The peer refused because its operator has blocked this node, or it has banned it. */
+const isBarredThere = (error: unknown): boolean =>
+  isEmrError(error) && (error.facts.refusal === 'peer_blocked' || error.facts.refusal === 'peer_banned')
+
 export function createNetwork(dependencies: NetworkDependencies, options = DEFAULT_NETWORK_OPTIONS): Network {
   const { client, chain, book, hello, now, onTrouble } = dependencies
   const bodies = createBodyDownload({ client, chain }, options.download)
   const peers = createPeers({ ...dependencies, onMet: met })
-  const retries = new Map<string, NodeJS.Timeout>()
+  const retries = new Map<string, { readonly timer: NodeJS.Timeout; readonly until: number }>()
+  /** Who greeted this node while it was calling that one itself. */
+  const calledMeanwhile = new Set<string>()
   const running = new Map<string, Promise<void>>()
   const waiting = new Map<string, Promise<void>>()
   let timer: NodeJS.Timeout | undefined
@@ -111,7 +117,11 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
   /** Calls a peer again when its pause is over. */
   function retryLater(peer: string): void {
     const { state, until = 0 } = book.get(peer) ?? {}
-    if (timer === undefined || state !== 'backing_off' || retries.has(peer)) return
+    if (timer === undefined || state !== 'backing_off') return
+    const planned = retries.get(peer)
+    // A pause that was taken back may have been longer than the new one.
+    if (planned && planned.until <= until) return
+    clearTimeout(planned?.timer)
     const retry = setTimeout(
       () => {
         retries.delete(peer)
@@ -121,11 +131,12 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
       Math.max(1, until - now()),
     )
     retry.unref()
-    retries.set(peer, retry)
+    retries.set(peer, { timer: retry, until })
   }
   /** A node that called has shown who it is. */
   function met(peer: GreetedPeer, isNew: boolean): void {
     if (peer.state === 'backing_off') book.endPause(peer.address)
+    if (running.has(peer.address)) calledMeanwhile.add(peer.address)
     const wanted = isNew || peer.state === 'backing_off' || chain.isBetter(readTip(peer.tip))
     if (wanted) queueMicrotask(() => void (running.get(peer.address) ?? catchUp(peer.address)))
   }
@@ -168,10 +179,15 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     } catch (error) {
       if (isEmrError(error, 'peer_is_self')) await book.forget(peer)
       failed(peer, error)
+      if (!calledMeanwhile.delete(peer) || !isBarredThere(error)) return
+      // It refused this node, and by now it calls by itself: it has taken its block or ban back.
+      book.endPause(peer)
+      void catchUp(peer)
     }
   }
 
   function begin(peer: string): Promise<void> {
+    calledMeanwhile.delete(peer)
     const run = sync(peer).finally(() => running.delete(peer))
     running.set(peer, run)
     return run
@@ -237,7 +253,8 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     async unblock(addresses) {
       for (const address of addresses.map(parsePeerAddress)) {
         await book.unblock(address)
-        if (book.get(address)) void (running.get(address) ?? catchUp(address))
+        // A call that runs already was made under the block, and may have failed for it.
+        if (book.get(address)) void catchUp(address)
       }
     },
 
@@ -272,7 +289,7 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
       closed = true
       clearInterval(timer)
       bodies.close()
-      for (const retry of retries.values()) clearTimeout(retry)
+      for (const { timer: retry } of retries.values()) clearTimeout(retry)
       await client.close()
       await Promise.allSettled([gossip.idle(), peers.idle(), ...running.values(), ...waiting.values()])
     },

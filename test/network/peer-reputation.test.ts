@@ -11,7 +11,7 @@ import { CAR_MEDIA_TYPE, encodeBlocks, encodeHeaders } from '#emrchain/protocol/
 import type { HelloMessage } from '#emrchain/protocol/peer-messages.js'
 import { createBlockMaker, type TestScope } from '../fixtures/block-maker.js'
 import { askAs, greetAs, type SignedBy } from '../fixtures/signed-request.js'
-import { type AnswerRequest, standInFor } from '../fixtures/stand-in-peer.js'
+import { type AnswerRequest, type StandIn, sendJson, sendSigned, standInFor } from '../fixtures/stand-in-peer.js'
 import { agree, get, post, startNode as startAnyNode, type TestNode, until } from '../fixtures/start-node.js'
 
 /** What becomes of peers: points, bans, pauses, blocks, and who is kept. */
@@ -384,4 +384,25 @@ t.test('what is blocked need not be known, and is named as an address', async (t
   t.match(await post(`${node.url}/peers/unblock`, { nodes: [other.url] }), { body: { peers: [] } })
   t.same((await other.node.connect([node.url])).refused, [])
   t.equal(stateOf(node, other.url), 'connected')
+})
+
+t.test('a peer that takes its block back while it is called is called again at once', async (t) => {
+  const clock = Date.now()
+  // With a clock that stands, no pause ever ends by itself.
+  const [node, other] = [await startNode(t, {}, { now: () => clock }), await startNode(t)]
+  let calls = 0
+  const peer: StandIn = await standInFor(t, other, {
+    'POST /peers': async (incoming, response) => {
+      const mine = { ...other.node.hello(), url: peer.url, key: peer.key }
+      if (++calls !== 2) return sendSigned(peer.signer, incoming, response, mine)
+      // The refusal is on its way when the operator takes the block back, upon which it greets.
+      t.equal((await greetAs(peer, node.url, mine)).status, 200)
+      sendJson(response, { code: 'peer_blocked' }, 403)
+    },
+  })
+  await node.node.connect([peer.url])
+  await mine(other)
+  await node.node.syncAll()
+  await until(node, () => agree(node, other))
+  t.ok(calls >= 3, 'and has what it mined taken over')
 })
