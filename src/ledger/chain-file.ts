@@ -8,7 +8,7 @@ import { EmrError } from '../errors.js'
 import { failpoint } from '../failpoint.js'
 import type { Section } from '../protocol/block.js'
 import { equalBytes } from '../protocol/canonical.js'
-import { decodeCar, encodeCar, encodeCarHeader, encodeCarSection } from '../protocol/car.js'
+import { carSectionLength, decodeCar, encodeCar, encodeCarHeader, encodeCarSections } from '../protocol/car.js'
 import { chainDamaged } from './chain-damaged.js'
 import { type Scan, scanSections } from './chain-scan.js'
 import { isDiskFull, toDiskError } from './disk-error.js'
@@ -160,18 +160,16 @@ export const openChainFile = async (
     async append(sections) {
       if (failed) throw new EmrError('disk_failed', 'An earlier write failed; open the data folder again.')
       const places: Place[] = []
-      const parts: Uint8Array[] = []
       let offset = length
       for (const section of sections) {
-        const part = encodeCarSection(section)
-        if (part.length > MAX_SECTION_LENGTH)
+        const place = { offset, length: carSectionLength(section) }
+        if (place.length > MAX_SECTION_LENGTH)
           throw new EmrError('internal', 'A section is too long for the chain file.')
-        parts.push(part)
-        places.push({ offset, length: part.length })
-        offset += part.length
+        places.push(place)
+        offset += place.length
       }
       try {
-        await writeAll(Buffer.concat(parts), length)
+        await writeAll(encodeCarSections(sections, offset - length), length)
       } catch (error) {
         failed = true
         // Best effort: what stays behind the former length is cut when the folder is opened again.

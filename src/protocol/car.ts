@@ -30,6 +30,21 @@ export function encodeCarHeader(roots: readonly CID[]): Uint8Array {
 export const encodeCarSection = ({ cid, bytes }: Section): Uint8Array =>
   withLength(cid.bytes.length + bytes.length, cid.bytes, bytes)
 
+/** Sections of a CAR in one array, of this length in all. */
+export function encodeCarSections(sections: Iterable<Section>, length: number): Uint8Array {
+  const car = new Uint8Array(length)
+  let at = 0
+  for (const { cid, bytes } of sections) {
+    const size = cid.bytes.length + bytes.length
+    varint.encodeTo(size, car, at)
+    at += varint.encodingLength(size)
+    car.set(cid.bytes, at)
+    car.set(bytes, at + cid.bytes.length)
+    at += size
+  }
+  return car
+}
+
 /** How many bytes a section of a CAR has. */
 export function carSectionLength({ cid, bytes }: Section): number {
   const length = cid.bytes.length + bytes.length
