@@ -2,6 +2,7 @@ import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 import { type Block, hashResults } from '../protocol/block.js'
 import { equalBytes } from '../protocol/canonical.js'
+import { idKey } from '../protocol/cid.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
 import { checkTransaction, MAX_TIME_AHEAD, type SignatureRules } from '../protocol/transaction.js'
 
@@ -32,13 +33,14 @@ export function checkBody(block: Block, context: BodyContext): void {
   if (size > network.maxBlockBytes) throw new EmrError('block_too_large', undefined, { bytes: size })
   const seen = new Set<string>()
   for (const transaction of transactions) {
-    const id = transaction.id.toString()
-    if (seen.has(id) || context.isOnBranch(transaction.id)) {
-      throw new EmrError('block_duplicate_transaction', undefined, { transaction: id })
+    const { id } = transaction
+    const key = idKey(id)
+    if (seen.has(key) || context.isOnBranch(id)) {
+      throw new EmrError('block_duplicate_transaction', undefined, { transaction: id.toString() })
     }
-    seen.add(id)
+    seen.add(key)
     if (transaction.at > header.time + MAX_TIME_AHEAD) {
-      throw new EmrError('block_transaction_from_future', undefined, { transaction: id })
+      throw new EmrError('block_transaction_from_future', undefined, { transaction: id.toString() })
     }
     checkTransaction(transaction, network, genesis, rules)
   }

@@ -15,3 +15,11 @@ export const sha256 = (bytes: Uint8Array): Uint8Array => {
   for (let at = 0; at < copy.length; at++) copy[at] = digest.charCodeAt(at)
   return copy
 }
+
+/** Whether `digest` (32 bytes) is the SHA-256 of these bytes; without making it. Not for secrets. */
+export function isSha256(digest: Uint8Array, bytes: Uint8Array): boolean {
+  const found = native?.('sha256', bytes, 'binary') ?? String.fromCharCode(...nobleSha256(bytes))
+  if (digest.length !== found.length) return false
+  for (let at = 0; at < found.length; at++) if (digest[at] !== found.charCodeAt(at)) return false
+  return true
+}

@@ -3,7 +3,7 @@ import type { Signer } from '../crypto/ed25519.js'
 import { sha256 } from '../crypto/hash.js'
 import { EmrError } from '../errors.js'
 import { decodeCanonical, encodeCanonical, equalBytes, isBytes } from './canonical.js'
-import { CHAIN_CID_LENGTH, cidOf, isChainCid, isChainLink } from './cid.js'
+import { CHAIN_CID_LENGTH, cidOf, isChainCid, isChainLink, isCidOf } from './cid.js'
 import { decodeHeader, EMPTY_LIST, type IdentifiedHeader } from './header.js'
 import { decodeTransaction, type SignatureClaim, type SignedTransaction } from './transaction.js'
 
@@ -145,12 +145,11 @@ export function blockFromSections(sections: readonly Section[]): Block {
   }
   const transactions = bodies.map((section, position) => {
     const listed = ids[position]
-    const id = cidOf(section.bytes)
-    assertNamed(section, id)
-    if (!listed || (!isAsListed && !equalBytes(id.bytes, listed.bytes))) {
+    if (!isChainCid(section.cid) || !isCidOf(section.cid, section.bytes)) throw wrongName(section)
+    if (!listed || (!isAsListed && !equalBytes(section.cid.bytes, listed.bytes))) {
       throw new EmrError('block_wrong_transactions', undefined, { position })
     }
-    return decodeTransaction(section.bytes, id)
+    return decodeTransaction(section.bytes, section.cid)
   })
   return { ...signed, transactions }
 }
@@ -165,6 +164,7 @@ export function decodeTransactionList(bytes: Uint8Array): CID[] {
 }
 
 function assertNamed(section: Section, id: CID): void {
-  if (!equalBytes(section.cid.bytes, id.bytes))
-    throw new EmrError('wrong_cid', undefined, { cid: section.cid.toString() })
+  if (!equalBytes(section.cid.bytes, id.bytes)) throw wrongName(section)
 }
+
+const wrongName = ({ cid }: Section): EmrError => new EmrError('wrong_cid', undefined, { cid: cid.toString() })

@@ -1,7 +1,7 @@
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
-import { sha256 } from '../crypto/hash.js'
+import { isSha256, sha256 } from '../crypto/hash.js'
 import { EmrError } from '../errors.js'
 
 /** Multicodec of DAG-CBOR, DAG-PB and raw blocks, and of SHA-256. */
@@ -17,6 +17,9 @@ export const CHAIN_CID_LENGTH = CHAIN_CID_START.length + 32
 
 /** CIDv1 (dag-cbor, sha2-256) of an encoded block: the name of everything on the chain. */
 export const cidOf = (bytes: Uint8Array): CID => cidOfDigest(sha256(bytes))
+
+/** Whether a CID of the chain is that of these bytes. */
+export const isCidOf = (cid: CID, bytes: Uint8Array): boolean => isSha256(cid.multihash.digest, bytes)
 
 /** CIDv1 (dag-cbor, sha2-256) for a SHA-256 digest of 32 bytes. */
 export function cidOfDigest(digest: Uint8Array): CID {
@@ -42,7 +45,7 @@ export const isChainCidAt = (bytes: Uint8Array, offset: number): boolean =>
   bytes[offset + 3] === CHAIN_CID_START[3]
 
 /** A short text that stands for the id of a block or transaction in a set: its digest, a character a byte. */
-export const idKey = (id: CID): string => String.fromCharCode(...id.multihash.digest)
+export const idKey = (id: CID): string => String.fromCharCode.apply(null, id.multihash.digest as unknown as number[])
 
 /** Whether `cid` is of the form that blocks of the chain have: CIDv1, dag-cbor, sha2-256. */
 export const isChainCid = (cid: CID): boolean =>
