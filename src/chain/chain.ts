@@ -18,7 +18,7 @@ import {
   type SignatureClaim,
   type SignatureRules,
   type SignedTransaction,
-  transactionClaim,
+  transactionClaims,
 } from '../protocol/transaction.js'
 import { type BranchPlace, createBranches } from './branches.js'
 import type { ChainStore, StoredBlock } from './chain-store.js'
@@ -344,7 +344,7 @@ export function createChain(dependencies: ChainDependencies): Chain {
 const HEADERS_AT_ONCE = 256
 
 const claimsOf = (blocks: readonly Block[]): SignatureClaim[] =>
-  blocks.flatMap(({ transactions }) => transactions.map(transactionClaim))
+  transactionClaims(blocks.flatMap(({ transactions }) => transactions))
 
 /** Blocks in lines, in which each is the child of the one before. */
 function linesOf(blocks: readonly Block[]): Block[][] {

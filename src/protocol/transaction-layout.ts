@@ -136,8 +136,9 @@ function readLabel(cursor: Cursor): Record<string, unknown> {
  *
  * @param bytes of a transaction that has been decoded
  * @param prefix put before it
+ * @param room where it is written, at the beginning, if there is a place for it
  */
-export function withoutSignature(bytes: Uint8Array, prefix: Uint8Array): Uint8Array {
+export function withoutSignature(bytes: Uint8Array, prefix: Uint8Array, room?: Uint8Array): Uint8Array {
   const cursor = new Cursor(bytes)
   cursor.expect(START)
   cursor.count(0)
@@ -145,7 +146,8 @@ export function withoutSignature(bytes: Uint8Array, prefix: Uint8Array): Uint8Ar
   cursor.expect(SIG)
   const end = cursor.at + 64
   if (cursor.failed) throw new TypeError('These are not the bytes of a transaction.')
-  const rest = new Uint8Array(prefix.length + bytes.length - (end - start))
+  const length = prefix.length + bytes.length - (end - start)
+  const rest = room?.subarray(0, length) ?? new Uint8Array(length)
   rest.set(prefix)
   rest.set(bytes.subarray(0, start), prefix.length)
   rest.set(bytes.subarray(end), prefix.length + start)
