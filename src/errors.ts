@@ -141,6 +141,7 @@ export const errors = {
   peer_unreachable: entry('The peer does not answer.'),
   peer_timeout: entry('The peer did not answer in time.'),
   peer_misbehaved: entry('The peer answered in a way that the protocol does not allow.', 'penalise'),
+  peer_flooded: entry('The peer sent too much that leads nowhere.', 'penalise'),
   peer_unknown: entry('This node does not know the sender; greet it first.'),
   peer_is_self: entry('The address is that of this node itself.'),
   peer_unsigned: entry('Who acts as a peer must sign the request with the key of its node.'),

@@ -78,6 +78,7 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   peer_unreachable: 502,
   peer_timeout: 504,
   peer_misbehaved: 502,
+  peer_flooded: 429,
   peer_unknown: 403,
   peer_is_self: 400,
   peer_unsigned: 401,

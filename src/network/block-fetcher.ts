@@ -3,13 +3,17 @@ import { isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import { MAX_ANNOUNCED } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
+import { EMPTY_BLOCK } from './flood-guard.js'
 import type { SyncChain } from './sync.js'
+
+/** What a peer answers that does not have what it announced. */
+const NOT_THERE = new Set(['transaction_unknown', 'block_unknown'])
 
 /** How many bodies may be on their way at once. What exceeds it comes with the next sync. */
 export const MAX_BLOCKS_AT_ONCE = 64
 
 export interface BlockFetcherDependencies {
-  readonly chain: Pick<SyncChain, 'addHeaders' | 'missing'>
+  readonly chain: Pick<SyncChain, 'addHeaders' | 'missing' | 'workOf'>
   /** A transaction that this node has. */
   findTransaction(id: CID): Promise<SignedTransaction | undefined>
   fetchTransactions(peer: string, ids: readonly CID[]): Promise<SignedTransaction[]>
@@ -17,6 +21,10 @@ export interface BlockFetcherDependencies {
   /** Checks a block whole and takes it in. */
   addBlock(block: Block, from: string): Promise<unknown>
   catchUp(peer: string): Promise<void>
+  /** Counts new headers that lead to no better chain. @throws EmrError `peer_flooded` */
+  countLow(peer: string, many: number): void
+  /** Counts what a peer announced and says that it does not have. @throws EmrError `peer_flooded` */
+  countEmpty(peer: string, many: number): void
   onFailure(peer: string, error: unknown): void
 }
 
@@ -30,7 +38,8 @@ export interface BlockFetcher {
 }
 
 export function createBlockFetcher(dependencies: BlockFetcherDependencies): BlockFetcher {
-  const { chain, findTransaction, fetchTransactions, fetchBlock, addBlock, catchUp, onFailure } = dependencies
+  const { chain, findTransaction, fetchTransactions, fetchBlock, addBlock, catchUp, countLow, countEmpty, onFailure } =
+    dependencies
   const wants = new Map<string, { readonly sources: string[]; readonly ended: Promise<void> }>()
 
   async function want(block: NewBlock, from: string): Promise<void> {
@@ -40,8 +49,10 @@ export function createBlockFetcher(dependencies: BlockFetcherDependencies): Bloc
       if (!known.sources.includes(from)) known.sources.push(from)
       return known.ended
     }
+    const isNew = chain.workOf(block.header.id) === undefined
     try {
       await chain.addHeaders([block])
+      if (isNew && chain.missing(block.header.id).length === 0) countLow(from, 1)
     } catch (error) {
       if (isEmrError(error, 'header_unknown_parent')) return catchUp(from)
       // Too late for the clock of this node: it comes with a later sync.
@@ -73,6 +84,7 @@ export function createBlockFetcher(dependencies: BlockFetcherDependencies): Bloc
         block = wanted.ids ? await assemble(wanted, wanted.ids, source) : await fetchBlock(source, wanted.header.id)
       } catch (error) {
         onFailure(source, error)
+        if (isEmrError(error) && NOT_THERE.has(String(error.facts.refusal))) countNothing(source)
         continue
       }
       try {
@@ -82,6 +94,14 @@ export function createBlockFetcher(dependencies: BlockFetcherDependencies): Bloc
         if (!isEmrError(error) || error.verdict !== 'ignore') onFailure(source, error)
       }
       return
+    }
+  }
+
+  function countNothing(source: string): void {
+    try {
+      countEmpty(source, EMPTY_BLOCK)
+    } catch (error) {
+      onFailure(source, error)
     }
   }
 

@@ -17,7 +17,10 @@ import { createTransactionFetcher } from './transaction-fetcher.js'
 const ANSWER_TIME = 5_000
 
 export interface GossipDependencies
-  extends Pick<BlockFetcherDependencies, 'chain' | 'findTransaction' | 'addBlock' | 'catchUp'> {
+  extends Pick<
+    BlockFetcherDependencies,
+    'chain' | 'findTransaction' | 'addBlock' | 'catchUp' | 'countLow' | 'countEmpty'
+  > {
   readonly client: Pick<PeerClient, 'announce' | 'transactions' | 'block'>
   /** Addresses of the peers that are told of things. */
   peers(): string[]
@@ -49,13 +52,14 @@ export interface Gossip {
 }
 
 export function createGossip(dependencies: GossipDependencies): Gossip {
-  const { client, peers, knowsTransaction, hasBlock, addTransaction, onFailure } = dependencies
+  const { client, peers, knowsTransaction, hasBlock, addTransaction, countEmpty, onFailure } = dependencies
   const inventory = createInventory()
   const blockRelay = createRelay(onFailure)
   const transactions = createTransactionFetcher({
     knows: knowsTransaction,
     fetch: client.transactions,
     take: addTransaction,
+    countEmpty,
     onFailure,
   })
   const blocks = createBlockFetcher({

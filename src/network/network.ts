@@ -7,6 +7,7 @@ import type { AddressPolicy } from './address-policy.js'
 import { createBodyDownload } from './body-download.js'
 import { DEFAULT_DOWNLOAD_LIMITS, type DownloadLimits } from './download-parts.js'
 import { fromAnyPeer } from './fetch-file.js'
+import { createFloodGuard, EMPTY_WORDS, LOW_HEADERS } from './flood-guard.js'
 import { createGossip, type GossipDependencies, isStranger } from './gossip.js'
 import { parsePeerAddress } from './peer-address.js'
 import type { GreetedPeer, Peer, PeerBook, Sender } from './peer-book.js'
@@ -63,6 +64,8 @@ export interface Network {
    * @throws EmrError `peer_unknown` where the sender was never greeted, and those of malformed ids and headers
    */
   announced(announcement: Announcement, from: string | undefined): Promise<AnnouncementAnswer>
+  /** Counts new headers that a peer sent and that lead to no better chain. @throws EmrError `peer_flooded` */
+  countLow(peer: string, many: number): void
   /** Asks a peer that sent a block which does not fit what else it has. */
   catchUp(peer: string): Promise<void>
   /** Asks every peer how far it is, those too that are left alone for a while. */
@@ -156,12 +159,16 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     )
   }
 
+  const lowHeaders = createFloodGuard(now, LOW_HEADERS)
+  const emptyWords = createFloodGuard(now, EMPTY_WORDS)
   const gossip = createGossip({
     ...dependencies.gossip,
     client,
     chain,
     peers: others,
     catchUp: (peer) => catchUp(peer),
+    countLow: lowHeaders.count,
+    countEmpty: emptyWords.count,
     onFailure(peer, error) {
       failed(peer, error)
       if (isStranger(error)) void catchUp(peer)
@@ -266,6 +273,7 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     },
 
     catchUp,
+    countLow: lowHeaders.count,
     syncAll,
 
     fetchFile: (cid, take, signal) =>

@@ -12,6 +12,8 @@ export interface TransactionFetcherDependencies {
   fetch(peer: string, ids: readonly CID[]): Promise<SignedTransaction[]>
   /** Checks one and keeps it. */
   take(transaction: SignedTransaction, from: string): Promise<unknown>
+  /** Counts those that a peer says that it does not have. @throws EmrError `peer_flooded` */
+  countEmpty(peer: string, many: number): void
   onFailure(peer: string, error: unknown): void
 }
 
@@ -32,7 +34,7 @@ interface Want {
 }
 
 export function createTransactionFetcher(
-  { knows, fetch, take, onFailure }: TransactionFetcherDependencies,
+  { knows, fetch, take, countEmpty, onFailure }: TransactionFetcherDependencies,
   limits = DEFAULT_FETCH_LIMITS,
 ): TransactionFetcher {
   const wants = new Map<string, Want>()
@@ -72,12 +74,21 @@ export function createTransactionFetcher(
         while (left.length > 0) left = stillWanted(await ask(peer, left))
       } catch (error) {
         onFailure(peer, error)
+        if (isEmrError(error) && error.facts.refusal === 'transaction_unknown') countNothing(peer, left.length)
         // A peer that fails is not given the time of all else that waits for it.
         moveOn([...left, ...waiting.splice(0)])
       }
     }
     running.delete(peer)
     queues.delete(peer)
+  }
+
+  function countNothing(peer: string, many: number): void {
+    try {
+      countEmpty(peer, many)
+    } catch (error) {
+      onFailure(peer, error)
+    }
   }
 
   function stillWanted(list: readonly Want[]): Want[] {

@@ -227,6 +227,13 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   })
 
   async function submitBlocks(blocks: readonly Block[], from?: string): Promise<void> {
+    const fresh = blocks.filter(({ header }) => chain.workOf(header.id) === undefined)
+    /** What is kept of them, and leads nowhere. */
+    const countLow = (): void => {
+      if (from === undefined || chain.missing(blocks.at(-1)?.header.id).length > 0) return
+      const low = fresh.filter(({ header: { id } }) => chain.workOf(id) !== undefined && !store.stored(id))
+      peers.countLow(from, low.length)
+    }
     try {
       // A branch may be better as a whole than its first blocks are: its headers say so.
       if (blocks.length > 1) await chain.addHeaders(blocks)
@@ -235,8 +242,10 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     } catch (error) {
       // What the block stands on is to be had from whom it came.
       if (isEmrError(error, 'header_unknown_parent') && from !== undefined) void peers.catchUp(from)
+      countLow()
       throw error
     }
+    countLow()
     if (from !== undefined && chain.missing().length > 0) void peers.catchUp(from)
   }
 

@@ -86,6 +86,7 @@ t.test('where an announcer fails, gives nothing or something else, the next is a
       return given[peer]?.(ids) ?? []
     },
     take: async ({ id }) => held.add(id.toString()),
+    countEmpty: () => undefined,
     onFailure: (peer, error) => failures.push(`${peer} ${isEmrError(error) ? error.code : error}`),
   })
   await Promise.all(Object.keys(given).map((peer) => fetcher.want([wanted.id, wanted.id], peer)))
