@@ -120,7 +120,7 @@ t.test('who sends too much from elsewhere must wait, peers later than strangers'
   const open = async (behindProxy: boolean) => {
     const server = await buildServer(node, { logger: silent, access: access(behindProxy), requestLimits })
     t.teardown(() => server.close())
-    return async (from: string, more: Record<string, string> = {}, url = '/healthz') => {
+    return async (from: string, more: Record<string, string> = {}, url = '/status') => {
       const answer = await server.inject({ url, remoteAddress: from, headers: { host: 'node.example', ...more } })
       return [answer.statusCode, answer.statusCode === 429 ? answer.json().code : undefined]
     }
@@ -136,6 +136,7 @@ t.test('who sends too much from elsewhere must wait, peers later than strangers'
   t.same(await times(1, '192.0.2.8'), [200], 'another address is another sender')
   t.same(await times(4, '2001:db8::1'), [200, 200, 200, 429])
   t.same(await times(1, '2001:db8::2'), [429], 'which is the same line')
+  t.same(await times(2, '192.0.2.7', {}, '/healthz'), [200, 200], 'how the node is may be asked at any time')
   t.same(await times(6, '127.0.0.1'), Array(6).fill(200), 'this machine has no limit')
   t.same(await times(5, '192.0.2.9', { host: 'evil.example' }), [421, 421, 421, 429, 429], 'refusals count')
 

@@ -7,6 +7,7 @@ import { genesisSections, type Section } from '#emrchain/protocol/block.js'
 import { cidOf } from '#emrchain/protocol/cid.js'
 import { decodeHeader, encodeHeader, genesisHeader, HEADER_LENGTH } from '#emrchain/protocol/header.js'
 import { paperNetwork, parseNetworkFile } from '#emrchain/protocol/network-parameters.js'
+import { isLong } from './cut-anywhere.js'
 
 export const network = parseNetworkFile(paperNetwork)
 export const parametersBlock: Section = { cid: network.cid, bytes: network.bytes }
@@ -91,18 +92,29 @@ export const extend = async (ledger: Ledger, blocks: readonly ExampleBlock[]): P
   }
 }
 
-/** A straight chain on `from`; each block holds one record called after its height. */
-export const straightChain = (length: number, from: ExampleBlock = genesis, mark = 'r'): ExampleBlock[] => {
+/** A straight chain on `from`; each block holds so many records called after its height. */
+export const straightChain = (
+  length: number,
+  from: ExampleBlock = genesis,
+  mark = 'r',
+  records = 1,
+): ExampleBlock[] => {
   const blocks: ExampleBlock[] = []
   for (let parent = from; blocks.length < length; ) {
-    parent = child(parent, [record(`${mark}${parent.facts.height + 1}`)])
+    const name = `${mark}${parent.facts.height + 1}`
+    parent = child(
+      parent,
+      Array.from({ length: records }, (_, note) => record(name, 'ann', note)),
+    )
     blocks.push(parent)
   }
   return blocks
 }
 
+/** Long enough for the last two blocks to have 64 KiB in the long form. */
+const RECORDS_A_BLOCK = isLong ? 480 : 1
 /** A chain of five blocks, and the ids of all of it, genesis first. */
-export const blocks = straightChain(5)
+export const blocks = straightChain(5, genesis, 'r', RECORDS_A_BLOCK)
 export const all = [genesis, ...blocks].map(({ facts }) => facts.id.toString())
 
 export const sizeOf = async (path: string): Promise<number> => (await stat(path)).size
