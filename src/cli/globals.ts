@@ -6,8 +6,6 @@ import { type Command, Option } from 'commander'
 export interface Globals {
   /** URL of the node that is asked. */
   readonly node: string
-  /** File with the operator's token of that node. */
-  readonly tokenFile?: string
   /** Path of the wallet. */
   readonly wallet: string
   /** One JSON document on stdout, errors as JSON on stderr. */
@@ -17,7 +15,6 @@ export interface Globals {
 export function addGlobalOptions(program: Command): void {
   program
     .addOption(new Option('--node <url>', 'node to ask').default('http://127.0.0.1:5002').env('EMRCHAIN_NODE'))
-    .addOption(new Option('--token-file <file>', 'operator token of that node').env('EMRCHAIN_TOKEN_FILE'))
     .addOption(
       new Option('--wallet <file>', 'wallet of this person')
         .default(join(homedir(), '.emrchain', 'wallet.age'), '~/.emrchain/wallet.age')

@@ -8,7 +8,6 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   node_unreachable: 'A node elsewhere is named by --node URL or EMRCHAIN_NODE.',
   node_unexpected: 'Check --node or EMRCHAIN_NODE; a node of emrchain listens on port 5002 unless told otherwise.',
   node_broke_off: 'The log of the node says why; the same command can be run again.',
-  token_required: 'The token is in the file "token" of the data folder of the node; name a copy with --token-file.',
   passphrase_wrong: 'Nothing was changed; run the command again with the right passphrase.',
   wallet_exists: 'Name another file with --wallet, or see what is in this one with "emrchain wallet show".',
   key_missing: 'Who has the key makes it a text with "emrchain key export"; "emrchain key import" takes it.',

@@ -72,16 +72,14 @@ export interface NodeClient {
 export interface NodeClientOptions {
   /** The platform's by default. Its time limits hold for `mine` and `events`, which may be silent for long. */
   readonly fetch?: Fetch
-  /** The operator's token of the node, for calls that need it from where this runs. */
-  readonly token?: string
 }
 
 /** Blocks fetched in one go. */
 const PAGE = 256
 
 /** @throws EmrError `peer_bad_address` if `url` is not one of http or https */
-export function createNodeClient(url: string, { fetch = globalThis.fetch, token }: NodeClientOptions = {}): NodeClient {
-  const node = createNodeRequester(url, fetch, token)
+export function createNodeClient(url: string, { fetch = globalThis.fetch }: NodeClientOptions = {}): NodeClient {
+  const node = createNodeRequester(url, fetch)
   const post = (body: object, { signal }: CallOptions) =>
     ({ method: 'POST', type: 'application/json', body: JSON.stringify(body), signal }) as const
 

@@ -44,19 +44,17 @@ export interface NodeRequester {
  * `node_unreachable` when nothing answers, `node_broke_off` when it stops in the middle, `node_unexpected` when
  * something else than a node answers, `cancelled` when `signal` says so.
  *
- * @param token the operator's, for calls that need it from where this runs
  * @throws EmrError `peer_bad_address` if `url` is not one of http or https
  */
-export function createNodeRequester(url: string, fetch: Fetch, token?: string): NodeRequester {
+export function createNodeRequester(url: string, fetch: Fetch): NodeRequester {
   const base = baseOf(url)
-  const own: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
 
   async function send(path: string, { method = 'GET', type, body, signal }: NodeRequest): Promise<FetchAnswer> {
     let answer: FetchAnswer
     try {
       answer = await fetch(new URL(`.${path}`, base).href, {
         method,
-        headers: type === undefined ? own : { ...own, 'content-type': type },
+        headers: type === undefined ? {} : { 'content-type': type },
         signal: signal ?? null,
         // Without these two fetch keeps a copy of a body that is a stream, for a redirect that might come.
         redirect: 'error',

@@ -1,27 +1,17 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import t from 'tap'
 import { Agent, request } from 'undici'
 import { isLoopback } from '#emrchain/http/access.js'
 import { buildServer } from '#emrchain/http/build-server.js'
-import { startNodeProcess } from '../fixtures/node-process.js'
-import { ask, easyNetwork, folderOf, get, post, silent, startNode } from '../fixtures/start-node.js'
+import { ask, folderOf, get, post, silent, startNode } from '../fixtures/start-node.js'
 
 /** Who may call: by Host and Origin from this machine, by the token from elsewhere. */
 
 const TOKEN = 'ab'.repeat(32)
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
-
-/** Makes `path.crt` and `path.key` for this machine. */
-function makeCertificate(path: string): void {
-  const made = ['-keyout', `${path}.key`, '-out', `${path}.crt`, '-days', '2', '-subj', '/CN=localhost']
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-  const names = ['-addext', 'subjectAltName=IP:127.0.0.1']
-  execFileSync('openssl', ['req', '-x509', ...kind, ...names, ...made], { stdio: 'ignore' })
-}
 
 t.test('the guard answers 421, 403, 403 and 401, in this order', async (t) => {
   const { node } = await startNode(t)
@@ -150,7 +140,11 @@ t.test('who sends too much from elsewhere must wait, peers later than strangers'
 t.test('with a certificate and its key the node speaks TLS 1.2 and later', async (t) => {
   const file = (name: string) => folderOf(t, name)
   const plain = await startNode(t)
-  for (const name of ['one', 'two']) makeCertificate(file(name))
+  for (const name of ['one', 'two']) {
+    const made = ['-keyout', file(`${name}.key`), '-out', file(`${name}.crt`), '-days', '2', '-subj', '/CN=localhost']
+    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+    execFileSync('openssl', ['req', '-x509', ...kind, ...made], { stdio: 'ignore' })
+  }
   const node = await startNode(t, { tlsCert: file('one.crt'), tlsKey: file('one.key') })
   t.match(node.url, /^https:/)
   const answered = async (maxVersion: 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3') => {
@@ -175,37 +169,4 @@ t.test('with a certificate and its key the node speaks TLS 1.2 and later', async
   await t.rejects(startNode(t, { tlsCert: file('none.crt'), tlsKey: file('one.key') }), refused, 'no such file')
   await t.rejects(startNode(t, { tlsCert: file('one.key'), tlsKey: file('one.crt') }), refused, 'exchanged')
   t.equal((await get(`${plain.url}/get_chain`)).status, 200)
-})
-
-t.test('nodes and the command line speak TLS with each other', async (t) => {
-  const certificate = folderOf(t, 'node')
-  makeCertificate(certificate)
-  const variables = { NODE_EXTRA_CA_CERTS: `${certificate}.crt` }
-  const network = easyNetwork(t)
-  const start = async (name: string, options: Record<string, string> = {}) => {
-    const tls = { TLS_CERT: `${certificate}.crt`, TLS_KEY: `${certificate}.key` }
-    const own = { ...tls, DATA: folderOf(t, name), NETWORK: network, LOG_LEVEL: 'error', ...options }
-    const node = await startNodeProcess(own, [], variables)
-    t.teardown(() => node.end('SIGKILL'))
-    return node
-  }
-  const one = await start('one', { BEHIND_PROXY: 'true' })
-  const two = await start('two', { PEER: one.url })
-  t.match([one.url, two.url], [/^https:/, /^https:/])
-  const program = fileURLToPath(new URL('../../bin/emrchain.js', import.meta.url))
-  const run = (url: string, words: string, tokenFile = '') => {
-    const env = { ...variables, PATH: process.env.PATH, HOME: folderOf(t), EMRCHAIN_NODE: url }
-    const all = [...words.split(' '), '--json', ...(tokenFile ? ['--token-file', tokenFile] : [])]
-    const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...all], { env, encoding: 'utf8' })
-    return status === 0 ? JSON.parse(stdout) : JSON.parse(stderr).error.code
-  }
-  t.equal(run(one.url, 'mine'), 'token_required', 'behind a proxy nobody is near')
-  t.match(run(one.url, 'mine', join(folderOf(t, 'one'), 'token')), { index: 2 })
-  t.match(run(two.url, 'status'), { tip: { height: 1 }, peers: 1 }, 'the other node has the block')
-  t.match(run(two.url, 'mine'), { index: 3 })
-  t.match(run(one.url, 'status'), { tip: { height: 2 } }, 'and the other way round')
-  const token = join(folderOf(t, 'two'), 'token')
-  t.equal(run('http://node.example', 'mine', token), 'config_invalid', 'a token does not go in clear')
-  t.equal(run(two.url, 'mine', `${certificate}.crt`), 'config_invalid', 'another file is no token')
-  t.equal(run(two.url, 'mine', folderOf(t, 'none')), 'input_unreadable')
 })

@@ -42,12 +42,11 @@ function wholeNumber(text: string): number {
 }
 
 async function showChain(flags: ChainFlags, command: Command): Promise<void> {
-  const globals = globalsOf(command)
-  const { json } = globals
+  const { node, json } = globalsOf(command)
   const { interruption } = await import('../interruption.js')
   const { openClient } = await import('../open-client.js')
   const signal = interruption()
-  const client = openClient(globals)
+  const client = openClient(node)
   const { tip } = await client.status({ signal })
   const range = rangeOf(flags, tip.index)
   if (range.from > range.to) throw new EmrError('block_unknown', `The chain has the blocks 1 to ${tip.index}.`)

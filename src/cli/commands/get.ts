@@ -31,8 +31,7 @@ export function registerGet(program: Command): void {
 }
 
 async function get(nameOrCid: string, { output, force }: GetFlags, command: Command) {
-  const globals = globalsOf(command)
-  const { wallet: walletPath } = globals
+  const { node, wallet: walletPath } = globalsOf(command)
   const { interruption } = await import('../interruption.js')
   const { openWalletFile } = await import('../wallet-file.js')
   const { openClient } = await import('../open-client.js')
@@ -45,7 +44,7 @@ async function get(nameOrCid: string, { output, force }: GetFlags, command: Comm
   const signal = interruption()
   const intoFolder = await isFolder(output)
   if (!intoFolder) await assertFree(output, { force })
-  const client = openClient(globals)
+  const client = openClient(node)
   const { wallet } = await openWalletFile(walletPath, signal)
 
   let onProgress: (bytes: number) => void = () => undefined

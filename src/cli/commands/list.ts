@@ -11,14 +11,13 @@ export function registerList(program: Command): void {
     .command('list')
     .description('list the records of the wallet and where they stand')
     .action(async (_flags: object, self: Command) => {
-      const globals = globalsOf(self)
-      const { wallet: path } = globals
+      const { node, wallet: path, ...globals } = globalsOf(self)
       const { interruption } = await import('../interruption.js')
       const { openWalletFile } = await import('../wallet-file.js')
       const { openClient } = await import('../open-client.js')
       const { listRecords } = await import('../../client/list-records.js')
       const signal = interruption()
-      const client = openClient(globals)
+      const client = openClient(node)
       const { wallet } = await openWalletFile(path, signal)
       const records = await listRecords(wallet, { client, signal })
       await print(globals, { document: { records: records.map(documentOf) }, text: textOf(records) })
