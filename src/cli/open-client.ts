@@ -1,13 +1,45 @@
+import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import { Agent, fetch } from 'undici'
 import { createNodeClient, type NodeClient } from '../client/node-client.js'
 import type { Fetch } from '../client/node-request.js'
+import { EmrError } from '../errors.js'
+import { readTokenFile } from '../node/token-file.js'
+import type { Globals } from './globals.js'
 
 /**
- * A client for the node at `url`. Mining and events are silent for as long as they are, so only the connection has a
- * time limit; Ctrl-C ends the rest.
+ * A client for the node that the command line names. Mining and events are silent for as long as they are, so only
+ * the connection has a time limit; Ctrl-C ends the rest.
+ *
+ * @throws EmrError `token_file_invalid`, `token_in_clear`, `input_unreadable`, and `peer_bad_address` for a node that
+ * is not named by http or https
  */
-export function openClient(url: string): NodeClient {
-  const dispatcher = new Agent({ connect: { timeout: 5_000 }, headersTimeout: 0, bodyTimeout: 0 })
-  const ownFetch: Fetch = (address, request) => fetch(address, { ...request, dispatcher })
-  return createNodeClient(url, { fetch: ownFetch })
+export function openClient({ node, tokenFile, ca }: Pick<Globals, 'node' | 'tokenFile' | 'ca'>): NodeClient {
+  const trusted = ca === undefined ? {} : { ca: readCertificates(ca) }
+  const dispatcher = new Agent({ connect: { timeout: 5_000, ...trusted }, headersTimeout: 0, bodyTimeout: 0 })
+  const shown = tokenFile === undefined ? {} : { authorization: `Bearer ${readTokenFile(tokenFile)}` }
+  if (tokenFile !== undefined) assertPrivate(node)
+  // Redirects are not followed, so the token goes to this node and to no other.
+  const ownFetch: Fetch = (address, request) =>
+    fetch(address, { ...request, headers: { ...request.headers, ...shown }, dispatcher })
+  return createNodeClient(node, { fetch: ownFetch })
+}
+
+/** Whoever carries plain HTTP from one machine to another would have the token. */
+function assertPrivate(url: string): void {
+  if (!URL.canParse(url)) throw new EmrError('peer_bad_address')
+  const { protocol, hostname } = new URL(url)
+  const isHere = hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  if (protocol !== 'https:' && !isHere) throw new EmrError('token_in_clear')
+}
+
+function readCertificates(path: string): Buffer {
+  try {
+    const ca = readFileSync(path)
+    if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate')
+    createSecureContext({ ca })
+    return ca
+  } catch (cause) {
+    throw new EmrError('input_unreadable', `${path} is no PEM file of certificates.`, {}, { cause })
+  }
 }

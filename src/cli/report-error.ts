@@ -7,6 +7,9 @@ import { printable } from './text.js'
 const nextSteps: Partial<Record<ErrorCode, string>> = {
   node_unreachable: 'A node elsewhere is named by --node URL or EMRCHAIN_NODE.',
   node_unexpected: 'Check --node or EMRCHAIN_NODE; a node of emrchain listens on port 5002 unless told otherwise.',
+  node_untrusted: 'A private authority is named by --ca FILE; the name in --node must be one of the certificate.',
+  token_required:
+    'Copy the file "token" of its data folder, and name the copy with --token-file FILE or EMRCHAIN_TOKEN_FILE.',
   node_broke_off: 'The log of the node says why; the same command can be run again.',
   passphrase_wrong: 'Nothing was changed; run the command again with the right passphrase.',
   wallet_exists: 'Name another file with --wallet, or see what is in this one with "emrchain wallet show".',

@@ -128,6 +128,9 @@ function baseOf(url: string): URL {
 /** Causes that say that a connection was there, and ended before its time. */
 const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT'])
 
+/** Codes of OpenSSL and Node for a certificate that is not accepted. */
+const UNTRUSTED = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|ERR_TLS_CERT_)/
+
 function transportError(
   error: unknown,
   base: URL,
@@ -139,6 +142,9 @@ function transportError(
   const cause = error instanceof Error ? error.cause : undefined
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
   const broken = typeof code === 'string' && BROKEN.has(code)
+  if (typeof code === 'string' && UNTRUSTED.test(code)) {
+    return new EmrError('node_untrusted', base.origin, { reason: code }, { cause: error })
+  }
   // Of the URL only the origin is told on: it could carry a password.
   return new EmrError(broken ? 'node_broke_off' : otherwise, base.origin, {}, { cause: error })
 }

@@ -31,7 +31,7 @@ export function registerAdd(program: Command): void {
 }
 
 async function add(path: string, { name, user, mine }: AddFlags, command: Command) {
-  const { node, wallet: walletPath } = globalsOf(command)
+  const { wallet: walletPath, ...globals } = globalsOf(command)
   const { interruption } = await import('../interruption.js')
   const { openRegularFile } = await import('../regular-file.js')
   const { openWalletFileToChange } = await import('../wallet-file.js')
@@ -44,7 +44,7 @@ async function add(path: string, { name, user, mine }: AddFlags, command: Comman
   const signal = interruption()
   const file = await openRegularFile(path)
   try {
-    const client = openClient(node)
+    const client = openClient(globals)
     const { wallet, keep } = await openWalletFileToChange(walletPath, signal)
     const fileName = basename(path)
     const progress = await showProgress(fileName, encryptedSize(file.size))

@@ -42,16 +42,16 @@ function wholeNumber(text: string): number {
 }
 
 async function showChain(flags: ChainFlags, command: Command): Promise<void> {
-  const { node, json } = globalsOf(command)
+  const globals = globalsOf(command)
   const { interruption } = await import('../interruption.js')
   const { openClient } = await import('../open-client.js')
   const signal = interruption()
-  const client = openClient(node)
+  const client = openClient(globals)
   const { tip } = await client.status({ signal })
   const range = rangeOf(flags, tip.index)
   if (range.from > range.to) throw new EmrError('block_unknown', `The chain has the blocks 1 to ${tip.index}.`)
   const blocks = client.blocks(range, { signal })
-  await (json ? writeJson(blocks, tip.index) : writeTable(blocks))
+  await (globals.json ? writeJson(blocks, tip.index) : writeTable(blocks))
 }
 
 function rangeOf({ limit = DEFAULT_LIMIT, from, to }: ChainFlags, length: number): { from: number; to: number } {

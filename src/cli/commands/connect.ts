@@ -13,10 +13,10 @@ export function registerConnect(program: Command): void {
     .description('connect the node to others, both ways')
     .argument('<url...>', 'URLs of nodes')
     .action(async (urls: string[], _flags: object, self: Command) => {
-      const { node, ...globals } = globalsOf(self)
+      const globals = globalsOf(self)
       const { interruption } = await import('../interruption.js')
       const { openClient } = await import('../open-client.js')
-      const answer = await openClient(node).connect(urls, { signal: interruption() })
+      const answer = await openClient(globals).connect(urls, { signal: interruption() })
       const { total_nodes, refused } = answer
       await print(globals, { document: { total_nodes, refused }, text: textOf(answer) })
       if (refused.length > 0) process.exitCode = exitCodes.refused.code

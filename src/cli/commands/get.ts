@@ -31,7 +31,7 @@ export function registerGet(program: Command): void {
 }
 
 async function get(nameOrCid: string, { output, force }: GetFlags, command: Command) {
-  const { node, wallet: walletPath } = globalsOf(command)
+  const { wallet: walletPath, ...globals } = globalsOf(command)
   const { interruption } = await import('../interruption.js')
   const { openWalletFile } = await import('../wallet-file.js')
   const { openClient } = await import('../open-client.js')
@@ -44,7 +44,7 @@ async function get(nameOrCid: string, { output, force }: GetFlags, command: Comm
   const signal = interruption()
   const intoFolder = await isFolder(output)
   if (!intoFolder) await assertFree(output, { force })
-  const client = openClient(node)
+  const client = openClient(globals)
   const { wallet } = await openWalletFile(walletPath, signal)
 
   let onProgress: (bytes: number) => void = () => undefined

@@ -21,15 +21,16 @@ export function registerMine(program: Command): void {
 }
 
 async function mineBlock(command: Command): Promise<void> {
-  const { node, ...globals } = globalsOf(command)
+  const globals = globalsOf(command)
   const { interruption } = await import('../interruption.js')
   const { openClient } = await import('../open-client.js')
-  const block = await openClient(node).mine({ signal: interruption() })
+  const block = await openClient(globals).mine({ signal: interruption() })
   await print(globals, { document: block, text: `Mined ${blockText(block)}.` })
 }
 
 async function watchBlocks(command: Command): Promise<void> {
-  const { node, json } = globalsOf(command)
+  const globals = globalsOf(command)
+  const { node, json } = globals
   const { interruption } = await import('../interruption.js')
   const { openClient } = await import('../open-client.js')
   const signal = interruption()
@@ -37,7 +38,7 @@ async function watchBlocks(command: Command): Promise<void> {
     if (!json) process.stderr.write(`Listening to ${new URL(node).origin}; Ctrl-C ends it.\n`)
   }
   try {
-    for await (const { connected, disconnected } of openClient(node).events({ signal, onListening })) {
+    for await (const { connected, disconnected } of openClient(globals).events({ signal, onListening })) {
       if (!json && disconnected.length > 0) {
         await write(`A better chain replaced ${counted(disconnected.length, 'block')}.\n`)
       }

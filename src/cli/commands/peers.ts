@@ -18,10 +18,10 @@ export function registerPeers(program: Command): void {
     .option('--block <url...>', 'end all traffic with these nodes, both ways')
     .option('--unblock <url...>', 'take blocks and bans of these nodes back')
     .action(async ({ block, unblock }: PeersFlags, self: Command) => {
-      const { node, ...globals } = globalsOf(self)
+      const globals = globalsOf(self)
       const { interruption } = await import('../interruption.js')
       const { openClient } = await import('../open-client.js')
-      const client = openClient(node)
+      const client = openClient(globals)
       const signal = interruption()
       if (block) await client.blockPeers(block, { signal })
       if (unblock) await client.unblockPeers(unblock, { signal })

@@ -11,10 +11,10 @@ export function registerStatus(program: Command): void {
     .command('status')
     .description('show how the node is')
     .action(async (_flags: object, self: Command) => {
-      const { node, ...globals } = globalsOf(self)
+      const globals = globalsOf(self)
       const { interruption } = await import('../interruption.js')
       const { openClient } = await import('../open-client.js')
-      const status = await openClient(node).status({ signal: interruption() })
+      const status = await openClient(globals).status({ signal: interruption() })
       await print(globals, { document: status, text: textOf(status) })
     })
   addExamples(command, [
