@@ -141,6 +141,7 @@ export const errors = {
   peer_forbidden: entry('The operator of this node does not allow this address.'),
   peer_bad_address: entry('The address is not an http or https URL of a node.'),
   peer_unreachable: entry('The peer does not answer.'),
+  peer_untrusted: entry('The certificate of the peer is not one that is trusted here.'),
   peer_timeout: entry('The peer did not answer in time.'),
   peer_misbehaved: entry('The peer answered in a way that the protocol does not allow.', 'penalise'),
   peer_flooded: entry('The peer sent too much that leads nowhere.', 'penalise'),

@@ -9,6 +9,7 @@ const placeholders: Readonly<Record<OptionName, string>> = {
   host: '<address>',
   tlsCert: '<file>',
   tlsKey: '<file>',
+  tlsCa: '<file>',
   behindProxy: '',
   publicUrl: '<url>',
   data: '<dir>',

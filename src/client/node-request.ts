@@ -1,6 +1,7 @@
 import type { Static, TSchema } from 'typebox'
 import { Check } from 'typebox/value'
 import { EmrError, type ErrorCode, errors, isEmrError } from '../errors.js'
+import { isCertificateError } from '../protocol/certificate-errors.js'
 import { type ByteStream, fromStream } from './byte-streams.js'
 import { ProblemAnswer } from './node-answers.js'
 
@@ -128,9 +129,6 @@ function baseOf(url: string): URL {
 /** Causes that say that a connection was there, and ended before its time. */
 const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT'])
 
-/** Codes of OpenSSL and Node for a certificate that is not accepted. */
-const UNTRUSTED = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|ERR_TLS_CERT_)/
-
 function transportError(
   error: unknown,
   base: URL,
@@ -142,7 +140,7 @@ function transportError(
   const cause = error instanceof Error ? error.cause : undefined
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
   const broken = typeof code === 'string' && BROKEN.has(code)
-  if (typeof code === 'string' && UNTRUSTED.test(code)) {
+  if (typeof code === 'string' && isCertificateError(code)) {
     return new EmrError('node_untrusted', base.origin, { reason: code }, { cause: error })
   }
   // Of the URL only the origin is told on: it could carry a password.

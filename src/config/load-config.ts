@@ -33,6 +33,7 @@ export function loadConfig(
     data,
     ...(merged.tlsCert === undefined ? {} : { tlsCert: resolve(merged.tlsCert) }),
     ...(merged.tlsKey === undefined ? {} : { tlsKey: resolve(merged.tlsKey) }),
+    ...(merged.tlsCa === undefined ? {} : { tlsCa: resolve(merged.tlsCa) }),
     network: merged.network === 'paper' ? 'paper' : resolve(merged.network),
     fileRoot: resolve(merged.fileRoot),
     downloads: resolve(merged.downloads ?? join(data, 'downloads')),

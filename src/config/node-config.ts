@@ -12,6 +12,7 @@ export const NodeOptions = Type.Object(
     host: text('address to listen on; beyond loopback only with TLS or behind a proxy'),
     tlsCert: text('file of the TLS certificate, PEM'),
     tlsKey: text('file of the key of the TLS certificate, PEM'),
+    tlsCa: text('file of certificates that vouch for https peers, PEM; in the place of those of the system'),
     behindProxy: Type.Boolean({
       description: 'a proxy ends TLS and passes requests on; operator calls always need the token',
     }),
@@ -47,7 +48,7 @@ export type PartialNodeOptions = Static<typeof PartialNodeOptions>
 
 /** A complete configuration. Only what `Open` names may be absent. */
 export type NodeConfig = Omit<NodeOptions, Open> & Pick<PartialNodeOptions, Open>
-type Open = 'ipfs' | 'miningThreads' | 'tlsCert' | 'tlsKey' | 'publicUrl'
+type Open = 'ipfs' | 'miningThreads' | 'tlsCert' | 'tlsKey' | 'tlsCa' | 'publicUrl'
 
 /** What holds where no source says otherwise. `data` and `downloads` follow from the port. */
 export const DEFAULT_OPTIONS = {

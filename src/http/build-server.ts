@@ -1,3 +1,4 @@
+import type { Server } from 'node:https'
 import helmet from '@fastify/helmet'
 import multipart from '@fastify/multipart'
 import swagger from '@fastify/swagger'
@@ -44,21 +45,23 @@ export async function buildServer(
   { logger, access, tls, bodyLimits = DEFAULT_BODY_LIMITS, requestLimits = DEFAULT_REQUEST_LIMITS }: ServerOptions,
 ): Promise<TypedServer> {
   const limits = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16_384 }
-  const server: TypedServer = Fastify({
+  const options = {
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 65_536,
     // Only the limits on requests look at it; that a caller is near is never taken from a header.
-    trustProxy: (_address, hop) => access.behindProxy && hop === 0,
+    trustProxy: (_address: string, hop: number) => access.behindProxy && hop === 0,
     requestTimeout: 0,
     connectionTimeout: 0,
-    forceCloseConnections: 'idle',
+    forceCloseConnections: 'idle' as const,
     // A GET may cost a search or a whole chain; nobody may have that for an answer without a body.
     exposeHeadRoutes: false,
     frameworkErrors: answerBadAddress,
     clientErrorHandler: answerBadRequest,
-    ...(tls ? { https: { ...limits, ...tls } as never } : { http: limits }),
-  }).withTypeProvider<TypeBoxTypeProvider>()
+  }
+  const server: TypedServer = (
+    tls ? Fastify<Server>({ ...options, https: { ...limits, ...tls } }) : Fastify({ ...options, http: limits })
+  ).withTypeProvider<TypeBoxTypeProvider>()
   server.setValidatorCompiler(TypeBoxValidatorCompiler)
 
   const metricRoutes = createMetrics(server, node)
@@ -67,7 +70,7 @@ export async function buildServer(
   guardRequests(server, access)
   closeSlowBodies(server.server, bodyLimits)
   registerErrorReplies(server, (sender, error) => node.judge(sender, error))
-  identifySenders(server, node)
+  identifySenders(server, node, access)
   server.removeContentTypeParser('text/plain')
   for (const type of ['application/vnd.ipld.dag-cbor', 'application/vnd.ipld.car']) {
     server.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))

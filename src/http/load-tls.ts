@@ -26,6 +26,24 @@ export function loadTls({ tlsCert, tlsKey }: NodeConfig): Tls | undefined {
   return tls
 }
 
+/**
+ * The certificates that vouch for https peers, or nothing where those of the system do.
+ *
+ * @throws EmrError `config_invalid` when the file cannot be read or holds no certificate
+ */
+export function loadAuthorities({ tlsCa }: NodeConfig): Buffer | undefined {
+  if (tlsCa === undefined) return undefined
+  const ca = read('tlsCa', tlsCa)
+  try {
+    // What is no certificate would be passed over, and then nobody be trusted.
+    if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate')
+    createSecureContext({ ca })
+  } catch (cause) {
+    throw new EmrError('config_invalid', 'tlsCa: it holds no certificate.', {}, { cause })
+  }
+  return ca
+}
+
 function read(option: string, path: string): Buffer {
   try {
     return readFileSync(path)

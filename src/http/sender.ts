@@ -5,6 +5,8 @@ import { EmrError } from '../errors.js'
 import type { EmrNode } from '../node/emr-node.js'
 import { PEER_HEADER } from '../protocol/peer-messages.js'
 import { contentDigest } from '../protocol/request-signature.js'
+import type { AccessRules } from './access.js'
+import { calledUrl } from './own-names.js'
 
 /** Who signed a request, by a key that was checked. */
 export interface RequestSender {
@@ -32,7 +34,11 @@ function isReadLate({ method, headers }: FastifyRequest): boolean {
  * Checks the signature of every request that has one or says that it comes from a peer: the fields before the
  * body is read, the body before anything is done with it. Others go on as before, without a sender.
  */
-export function identifySenders(server: FastifyInstance, node: EmrNode): void {
+export function identifySenders(
+  server: FastifyInstance,
+  node: EmrNode,
+  { origins }: Pick<AccessRules, 'origins'>,
+): void {
   server.decorateRequest('sender', undefined)
   server.decorateRequest('bodyHash', undefined)
 
@@ -40,7 +46,7 @@ export function identifySenders(server: FastifyInstance, node: EmrNode): void {
     const { headers, raw } = request
     const claimed = single(headers[PEER_HEADER])
     if (claimed === undefined && headers.signature === undefined && headers['signature-input'] === undefined) return
-    const url = `http://${headers.host ?? ''}${raw.url ?? ''}`
+    const url = calledUrl(headers.host ?? '', raw.url ?? '', origins())
     const fields = {
       'content-digest': single(headers['content-digest']),
       'signature-input': single(headers['signature-input']),

@@ -6,7 +6,8 @@ import { createNode, type NodeDependencies } from '../node/create-node.js'
 import type { EmrNode } from '../node/emr-node.js'
 import { loadOperatorToken } from '../node/operator-token.js'
 import { buildServer } from './build-server.js'
-import { loadTls } from './load-tls.js'
+import { loadAuthorities, loadTls } from './load-tls.js'
+import { type OwnNames, ownNames } from './own-names.js'
 import type { TypedServer } from './route.js'
 import type { BodyLimits } from './slow-bodies.js'
 
@@ -21,7 +22,7 @@ export interface ServedNode {
   close(): Promise<void>
 }
 
-export interface ServeDependencies extends Omit<NodeDependencies, 'logger'> {
+export interface ServeDependencies extends Omit<NodeDependencies, 'logger' | 'peerAuthorities'> {
   readonly logger: FastifyBaseLogger
   /** How long senders of bodies may take. */
   readonly bodyLimits?: BodyLimits
@@ -34,14 +35,14 @@ export interface ServeDependencies extends Omit<NodeDependencies, 'logger'> {
  */
 export async function serveNode(config: NodeConfig, dependencies: ServeDependencies): Promise<ServedNode> {
   const tls = loadTls(config)
-  const { node, start, stop, close } = await createNode(config, dependencies)
+  const peerAuthorities = loadAuthorities(config)
+  const { node, start, stop, close } = await createNode(config, { ...dependencies, peerAuthorities })
   let server: TypedServer | undefined
   try {
-    let hosts: ReadonlySet<string> = new Set()
-    let origins: ReadonlySet<string> = new Set()
+    let names: Pick<OwnNames, 'hosts' | 'origins'> = { hosts: new Set(), origins: new Set() }
     const { behindProxy, publicUrl } = config
     const token = await loadOperatorToken(config.data)
-    const access = { hosts: () => hosts, origins: () => origins, token, behindProxy }
+    const access = { hosts: () => names.hosts, origins: () => names.origins, token, behindProxy }
     const { logger, bodyLimits } = dependencies
     server = await buildServer(node, { logger, access, tls, bodyLimits })
     try {
@@ -52,15 +53,11 @@ export async function serveNode(config: NodeConfig, dependencies: ServeDependenc
       throw cause
     }
     const { port } = server.server.address() as AddressInfo
-    const host = config.host.includes(':') ? `[${config.host}]` : config.host
-    const scheme = tls ? 'https' : 'http'
-    const url = `${scheme}://${host}:${port}`
-    const advertised = publicUrl === undefined ? undefined : new URL(publicUrl)
-    const own = [host, '127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${port}`)
-    hosts = new Set([...own, ...(advertised ? [advertised.host] : [])])
-    origins = new Set([...own.map((name) => `${scheme}://${name}`), ...(advertised ? [advertised.origin] : [])])
+    const own = ownNames(tls ? 'https' : 'http', config.host, port, publicUrl)
+    names = own
+    const { url } = own
     dependencies.logger.info({ url }, 'the node answers')
-    await start(advertised?.origin ?? url)
+    await start(own.advertised)
     const served = server
     return {
       url,

@@ -76,6 +76,7 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   peer_forbidden: 403,
   peer_bad_address: 400,
   peer_unreachable: 502,
+  peer_untrusted: 502,
   peer_timeout: 504,
   peer_misbehaved: 502,
   peer_flooded: 429,

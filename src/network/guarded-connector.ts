@@ -19,11 +19,13 @@ const resolveBySystem: ResolveAll = (name, done) => {
  * since nothing is looked up for it. A name is resolved once; what is not allowed of the answer is left out,
  * and the connection goes to the very addresses that were checked.
  *
+ * @param options `ca` stands in the place of the system's certificates; `timeout` is in ms
+ *
  * The callback gets EmrError `peer_forbidden` where nothing is left.
  */
 export function createGuardedConnector(
   policy: AddressPolicy,
-  { timeout, resolveAll = resolveBySystem }: { timeout: number; resolveAll?: ResolveAll },
+  { timeout, ca, resolveAll = resolveBySystem }: { timeout: number; ca?: Buffer | undefined; resolveAll?: ResolveAll },
 ): buildConnector.connector {
   const lookup: LookupFunction = (name, options, callback) => {
     resolveAll(name, (error, found) => {
@@ -35,7 +37,7 @@ export function createGuardedConnector(
       else callback(null, first.address, first.family)
     })
   }
-  const connect = buildConnector({ timeout, lookup } as buildConnector.BuildOptions)
+  const connect = buildConnector({ timeout, lookup, ...(ca ? { ca } : {}) } as buildConnector.BuildOptions)
 
   return (options, callback) => {
     const host = options.hostname.replace(/^\[(.*)\]$/, '$1')

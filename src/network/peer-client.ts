@@ -7,6 +7,7 @@ import type { Signer, Verify } from '../crypto/ed25519.js'
 import { EmrError, isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import { decodeBlocks, decodeHeaders } from '../protocol/car.js'
+import { isCertificateError } from '../protocol/certificate-errors.js'
 import { parseChainId } from '../protocol/cid.js'
 import {
   type Announcement,
@@ -55,6 +56,8 @@ export interface PeerClientDependencies {
   readonly policy: AddressPolicy
   /** @throws EmrError where this peer is not to be called */
   assertMayCall(peer: string): void
+  /** Certificates that vouch for peers, PEM; those of the system by default. */
+  readonly ca?: Buffer | undefined
   /** The system's by default. */
   readonly resolveAll?: ResolveAll
 }
@@ -93,10 +96,11 @@ interface Call {
 }
 
 export function createPeerClient(dependencies: PeerClientDependencies, limits = DEFAULT_CLIENT_LIMITS): PeerClient {
-  const { ownAddress, signer, verify, now, policy, assertMayCall, resolveAll } = dependencies
+  const { ownAddress, signer, verify, now, policy, assertMayCall, ca, resolveAll } = dependencies
   const agent = new Agent({
     connect: createGuardedConnector(policy, {
       timeout: limits.connectTimeout,
+      ca,
       ...(resolveAll ? { resolveAll } : {}),
     }),
     headersTimeout: limits.headersTimeout,
@@ -302,6 +306,7 @@ function networkError(error: unknown): EmrError {
   const name = error instanceof Error ? error.name : ''
   if (code.endsWith('_TIMEOUT') || name === 'TimeoutError')
     return new EmrError('peer_timeout', undefined, {}, { cause: error })
+  if (isCertificateError(code)) return new EmrError('peer_untrusted', code, {}, { cause: error })
   if (name === 'AbortError') return new EmrError('cancelled', undefined, {}, { cause: error })
   return new EmrError('peer_unreachable', undefined, {}, { cause: error })
 }

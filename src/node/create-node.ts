@@ -52,6 +52,8 @@ export interface NodeDependencies {
   readonly networkOptions?: NetworkOptions
   /** How long peers may take to answer, and how much. */
   readonly clientLimits?: ClientLimits
+  /** Certificates that vouch for peers, PEM; those of the system by default. */
+  readonly peerAuthorities?: Buffer | undefined
 }
 
 /**
@@ -163,7 +165,11 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   const peers = createNetwork(
     {
       client: createPeerClient(
-        { ownAddress: () => ownUrl, signer, verify: identity.verify, now, policy, assertMayCall: book.assertMayCall },
+        {
+          ownAddress: () => ownUrl,
+          ...{ signer, verify: identity.verify, now, policy, assertMayCall: book.assertMayCall },
+          ca: dependencies.peerAuthorities,
+        },
         dependencies.clientLimits,
       ),
       book,

@@ -38,6 +38,7 @@ const values: Record<
   host: ['127.0.0.1', '127.0.0.2', '127.0.0.2', '::1'],
   tlsCert: ['/flag', '/variable', '/variable', '/file'],
   tlsKey: ['/flag', '/variable', '/variable', '/file'],
+  tlsCa: ['/flag', '/variable', '/variable', '/file'],
   behindProxy: [false, 'true', true, true],
   publicUrl: ['https://a.example', 'https://b.example', 'https://b.example', 'http://c.example:1'],
   data: ['/flag', '/variable', '/variable', '/file'],
