@@ -12,6 +12,7 @@ import { parseChainId } from '../protocol/cid.js'
 import {
   type Announcement,
   AnnouncementAnswer,
+  BLOCKS_PER_ANSWER_BYTES,
   HelloMessage,
   PEER_HEADER,
   PendingMessage,
@@ -43,6 +44,13 @@ export const DEFAULT_CLIENT_LIMITS: ClientLimits = {
   fetchTimeout: 5_000,
   messageBytes: 16 * 1024 * 1024,
   blocksBytes: 64 * 1024 * 1024,
+}
+
+/** The same, with as many bytes of blocks as an answer of this network can have (docs/protocol.md, "Peers"). */
+export function clientLimitsFor(network: { maxBlockBytes: number; maxBlockTransactions: number }): ClientLimits {
+  // An answer ends with the block that makes it long enough. Each transaction costs a section and a link as well.
+  const largestBlock = network.maxBlockBytes + network.maxBlockTransactions * 128 + 65_536
+  return { ...DEFAULT_CLIENT_LIMITS, blocksBytes: BLOCKS_PER_ANSWER_BYTES + largestBlock }
 }
 
 /** Who calls, and whom it may call. */

@@ -13,7 +13,7 @@ import { createMiner } from '../mining/miner.js'
 import { createNetwork, DEFAULT_NETWORK_OPTIONS, type NetworkOptions } from '../network/network.js'
 import { hostAndPort } from '../network/peer-address.js'
 import type { Peer } from '../network/peer-book.js'
-import { type ClientLimits, createPeerClient } from '../network/peer-client.js'
+import { type ClientLimits, clientLimitsFor, createPeerClient } from '../network/peer-client.js'
 import { tipMessage } from '../network/sync.js'
 import { type Block, genesisSections, hashResults } from '../protocol/block.js'
 import { genesisHeader } from '../protocol/header.js'
@@ -170,7 +170,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
           ...{ signer, verify: identity.verify, now, policy, assertMayCall: book.assertMayCall },
           ca: dependencies.peerAuthorities,
         },
-        dependencies.clientLimits,
+        dependencies.clientLimits ?? clientLimitsFor(network),
       ),
       book,
       policy,
