@@ -14,6 +14,7 @@ import { seedOfRun } from '../fixtures/random.js'
 import { allCrashes, earlyKills } from './crashes.js'
 import { flips } from './flips.js'
 import { fuzz } from './fuzz.js'
+import { hostile } from './hostile.js'
 import { largeFile, MOST_MEMORY } from './large-file.js'
 import { partitions } from './partitions.js'
 import { slow } from './slow.js'
@@ -91,6 +92,8 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
   slow: (folder) => slow(folder, say),
 
   fuzz: (folder) => fuzz(folder, amountOf('fuzz', 10_000), say),
+
+  hostile: (folder) => hostile(folder, say),
 
   flips: (folder) => flips(folder, amountOf('flips', 1000), say),
 
