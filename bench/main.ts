@@ -4,7 +4,7 @@
  * they mean nothing without it, and less than 30 % apart they mean nothing either.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
+import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Benchmark, Figure } from './figures.js'
@@ -31,6 +31,8 @@ const machine = {
   cores: availableParallelism(),
   memory: `${Math.round(totalmem() / 1024 ** 3)} GiB`,
   system: `${process.platform} ${process.arch}`,
+  // Other work on the same cores makes every figure worse.
+  load: `load ${(loadavg()[0] ?? 0).toFixed(1)} at the start`,
 }
 const home = mkdtempSync(join(tmpdir(), 'emrchain-bench-'))
 const results: Record<string, readonly Figure[]> = {}

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from 'undici'
+import { SMALL_YOUNG_GENERATION } from '#emrchain/cli/young-generation.js'
 import { createNativeVerify } from '#emrchain/crypto/ed25519-node.js'
 import type { Block } from '#emrchain/protocol/block.js'
 import { type SignedTransaction, transactionClaim } from '#emrchain/protocol/transaction.js'
@@ -25,7 +26,7 @@ export async function sync({ folder, runs, records, say }: BenchmarkOptions): Pr
   const source = join(folder, 'source')
   const { height, sample } = await makeChain(source, records)
   const from = await startNodeProcess({ DATA: source, NETWORK: network })
-  const measured: { rate: number; reference: number; peak: number; processor: number }[] = []
+  const measured: { rate: number; reference: number; peak: number; own: number; processor: number }[] = []
   try {
     for (let run = 0; run < runs; run++) {
       const reference = verifyRate(sample)
@@ -61,6 +62,11 @@ export async function sync({ folder, runs, records, say }: BenchmarkOptions): Pr
       'peak memory of the importer',
       'MiB',
       measured.map(({ peak }) => peak),
+    ),
+    figure(
+      'of it without mapped files, at most',
+      'MiB',
+      measured.map(({ own }) => own),
     ),
   ]
 }
@@ -114,7 +120,14 @@ function verifyRate(transactions: readonly SignedTransaction[]): number {
 async function importOnce(from: string, data: string, { network, height }: { network: string; height: number }) {
   const peakFile = `${data}.peak`
   const reporter = new URL('../test/torture/report-peak.js', import.meta.url).href
-  const node = await startNodeProcess({ DATA: data, NETWORK: network, PEAK_FILE: peakFile }, ['--import', reporter])
+  const node = await startNodeProcess({ DATA: data, NETWORK: network, PEAK_FILE: peakFile }, [
+    ...['--import', reporter],
+    SMALL_YOUNG_GENERATION,
+  ])
+  let own = 0
+  const sampling = setInterval(() => {
+    own = Math.max(own, ownMemory(node))
+  }, 100)
   try {
     const idle = processorSeconds(node)
     const before = performance.now()
@@ -132,10 +145,21 @@ async function importOnce(from: string, data: string, { network, height }: { net
     await last.body.dump()
     if (answer.statusCode !== 201 || last.statusCode !== 200) throw new Error('The chain did not arrive.')
     await node.end('SIGTERM')
-    return { seconds, processor, peak: Number(readFileSync(peakFile, 'utf8')) / KIBIBYTE }
+    return { seconds, processor, own, peak: Number(readFileSync(peakFile, 'utf8')) / KIBIBYTE }
   } catch (error) {
     await node.end('SIGKILL')
     throw error
+  } finally {
+    clearInterval(sampling)
+  }
+}
+
+/** Memory that is no mapped file, in MiB; 0 where the system does not tell (proc(5): RssAnon). */
+function ownMemory({ pid }: NodeProcess): number {
+  try {
+    return Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / KIBIBYTE
+  } catch {
+    return 0
   }
 }
 
