@@ -33,7 +33,7 @@ export const DEFAULT_DOWNLOAD_LIMITS: DownloadLimits = {
   stallTimeout: 2_000,
   pieceBytes: 512 * 1024,
   windowBytes: 48 * 1024 * 1024,
-  windowPieces: 8,
+  windowPieces: 6,
 }
 
 export interface DownloadDependencies {

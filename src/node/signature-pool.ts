@@ -15,6 +15,8 @@ const DEFAULT_SLICE = 128
 const KEYS_A_SLICE = 8
 /** Slices that a thread has: one in work, one waiting, so that it never idles for want of an answer. */
 const SLICES_A_THREAD = 2
+/** Room of a thread for new objects in MiB: what it makes lives for one slice, and a thread would else take 48. */
+const YOUNG_GENERATION = 6
 /** How many keys are remembered as valid. */
 const MAX_KEYS = 20_000
 
@@ -71,7 +73,10 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
   }
 
   const start = (): Worker => {
-    const worker = new Worker(new URL('./signature-worker.js', import.meta.url), { execArgv: [] })
+    const worker = new Worker(new URL('./signature-worker.js', import.meta.url), {
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION },
+    })
     worker.on('message', (reply: SliceReply) => take(worker, reply))
     worker.once('error', (cause) => fail(new EmrError('internal', 'A thread has failed.', {}, { cause })))
     worker.unref()
