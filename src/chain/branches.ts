@@ -8,7 +8,7 @@ import { decodeHeader, HEADER_LENGTH, type IdentifiedHeader } from '../protocol/
  * How many headers without a stored body are kept, about 1 KiB each. No branch can win that leaves the main
  * chain so many blocks below the tip.
  */
-export const MAX_LOOSE_HEADERS = 50_000
+export const MAX_LOOSE_HEADERS = 20_000
 
 /** A header that has been checked, whose body is not on disk. */
 export interface LooseHeader extends SignedHeader {

@@ -33,6 +33,7 @@ export interface ClientLimits {
   readonly answerTimeout: number
   /** Longest time for transactions that it announced itself; then another is asked. */
   readonly fetchTimeout: number
+  /** Of an answer that is no block: the longest is the list of what is pending. */
   readonly messageBytes: number
   readonly blocksBytes: number
 }
@@ -42,7 +43,7 @@ export const DEFAULT_CLIENT_LIMITS: ClientLimits = {
   bodyTimeout: 10_000,
   answerTimeout: 60_000,
   fetchTimeout: 5_000,
-  messageBytes: 16 * 1024 * 1024,
+  messageBytes: 8 * 1024 * 1024,
   blocksBytes: 64 * 1024 * 1024,
 }
 

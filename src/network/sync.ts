@@ -38,7 +38,7 @@ export interface SyncDependencies {
 /** How often a peer may change to another branch while its headers are taken. */
 const MAX_REORGANISATIONS = 4
 /** How many headers a peer may give whose branch is not better yet: as many as the chain keeps. */
-const MAX_LOW_HEADERS = 50_000
+const MAX_LOW_HEADERS = 20_000
 
 /**
  * Takes over what a peer has: its chain, where that is better, headers before bodies; then the
