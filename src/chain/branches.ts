@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { type BranchEnd, isPreferred } from '../consensus/fork-choice.js'
 import type { SignedHeader } from '../protocol/block.js'
-import { cidOfDigest, idKey } from '../protocol/cid.js'
+import { cidOfKey, idKey } from '../protocol/cid.js'
 import { decodeHeader, HEADER_LENGTH, type IdentifiedHeader } from '../protocol/header.js'
 
 /**
@@ -50,13 +50,11 @@ interface Kept {
   readonly work: bigint
 }
 
-const idOf = (key: string): CID => cidOfDigest(Uint8Array.from(key, (character) => character.charCodeAt(0)))
-
 /** As fork choice sees it; the id is made only when work does not decide. */
 const endOf = ({ key, work }: Kept): BranchEnd => ({
   work,
   get id() {
-    return idOf(key)
+    return cidOfKey(key)
   },
 })
 
@@ -119,7 +117,7 @@ export function createBranches(limit = MAX_LOOSE_HEADERS): Branches {
       if (descendants) {
         for (const [key, { parent }] of headers) if (gone.has(parent)) gone.add(key)
       }
-      const removed = [...gone].filter((key) => headers.has(key)).map(idOf)
+      const removed = [...gone].filter((key) => headers.has(key)).map(cidOfKey)
       for (const key of gone) headers.delete(key)
       if (best && gone.has(best.key)) findBest()
       return removed
@@ -142,7 +140,7 @@ export function createBranches(limit = MAX_LOOSE_HEADERS): Branches {
     lineTo(id) {
       const line: BranchPlace[] = []
       for (let at = headers.get(idKey(id)); at; at = headers.get(at.parent)) {
-        line.push({ id: idOf(at.key), height: at.height })
+        line.push({ id: cidOfKey(at.key), height: at.height })
       }
       return line.reverse()
     },

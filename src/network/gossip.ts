@@ -47,6 +47,8 @@ export interface Gossip {
    * @throws EmrError `malformed_cid`, `block_wrong_list` and those of a malformed header
    */
   announced(from: string, announcement: Announcement): Promise<AnnouncementAnswer>
+  /** Fetches those of these transactions that are not here, as if this peer had announced them. */
+  wantTransactions(ids: readonly CID[], from: string): Promise<void>
   /** Resolves when all that waited has been announced or has failed. */
   idle(): Promise<void>
 }
@@ -118,6 +120,7 @@ export function createGossip(dependencies: GossipDependencies): Gossip {
       return { lacking: lacking.map(String) }
     },
 
+    wantTransactions: transactions.want,
     idle: blockRelay.idle,
   }
 }

@@ -13,7 +13,7 @@ import { parsePeerAddress } from './peer-address.js'
 import type { GreetedPeer, Peer, PeerBook, Sender } from './peer-book.js'
 import type { PeerClient } from './peer-client.js'
 import { createPeers } from './peers.js'
-import { readTip, type SyncChain, type SyncMempool, syncWith } from './sync.js'
+import { readTip, type SyncChain, syncWith } from './sync.js'
 
 export interface NetworkOptions {
   /** Pause between two rounds of asking every peer how far it is, in ms. */
@@ -25,7 +25,6 @@ export const DEFAULT_NETWORK_OPTIONS: NetworkOptions = { syncInterval: 10_000, d
 export interface NetworkDependencies {
   readonly client: PeerClient
   readonly chain: SyncChain
-  readonly mempool: SyncMempool
   readonly book: PeerBook
   readonly policy: AddressPolicy
   /** What gossip needs of this node beside its chain. */
@@ -180,7 +179,13 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     try {
       const { tip } = await peers.greet(peer, { chosen: false })
       const before = chain.tip().id
-      await syncWith(peer, tip, { ...dependencies, bodies })
+      await syncWith(peer, tip, {
+        client,
+        chain,
+        bodies,
+        wantTransactions: gossip.wantTransactions,
+        isWell: book.isDue,
+      })
       book.noteSuccess(peer)
       if (!chain.tip().id.equals(before)) void gossip.announceBlock(await chain.tipBlock(), peer)
     } catch (error) {

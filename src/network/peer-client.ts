@@ -8,7 +8,6 @@ import { EmrError, isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import { decodeBlocks, decodeHeaders } from '../protocol/car.js'
 import { isCertificateError } from '../protocol/certificate-errors.js'
-import { parseChainId } from '../protocol/cid.js'
 import {
   type Announcement,
   AnnouncementAnswer,
@@ -82,8 +81,8 @@ export interface PeerClient {
   headersAfter(peer: string, locator: readonly CID[]): Promise<SignedHeader[]>
   /** Blocks of the peer's chain from this height on, as many as it gives at once. */
   blocksFrom(peer: string, from: number, to: number, signal?: AbortSignal): Promise<Block[]>
-  pendingIds(peer: string): Promise<CID[]>
-  pendingTransaction(peer: string, id: CID): Promise<Uint8Array>
+  /** Ids of what is pending there, as texts that have not been read. */
+  pendingIds(peer: string): Promise<readonly string[]>
   /** Tells a peer what there is. It answers when it has fetched what it wanted, with the ids that it did not get. */
   announce(peer: string, announcement: Announcement): Promise<AnnouncementAnswer>
   /** Those of these transactions that the peer has, as many as one answer takes, at least one. */
@@ -224,10 +223,8 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
       return wellFormed(() => decodeBlocks(body))
     },
     async pendingIds(peer) {
-      const { pending } = parsed(PendingMessage, await get(peer, '/transactions', limits.messageBytes))
-      return wellFormed(() => pending.map(parseChainId))
+      return parsed(PendingMessage, await get(peer, '/transactions', limits.messageBytes)).pending
     },
-    pendingTransaction: (peer, id) => get(peer, `/transactions/${id}?format=raw`, limits.messageBytes),
     async announce(peer, announcement) {
       const { text } = await post(peer, '/announcements', json(announcement), 'application/json')
       return parsed(AnnouncementAnswer, text)

@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { EmrError, isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
-import { idKey, parseChainId } from '../protocol/cid.js'
+import { cidOfKey, idKey, parseChainId } from '../protocol/cid.js'
 import { MAX_HEADERS, MAX_LOCATOR, type TipMessage } from '../protocol/peer-messages.js'
 import type { BodyDownload } from './body-download.js'
 import type { DownloadChain } from './download-parts.js'
@@ -22,21 +22,20 @@ export interface SyncChain extends DownloadChain {
   addHeaders(headers: readonly SignedHeader[]): Promise<void>
 }
 
-/** What sync needs of the mempool. */
-export interface SyncMempool {
-  knows(id: CID): boolean
-  add(bytes: Uint8Array): Promise<unknown>
-}
-
 export interface SyncDependencies {
   readonly client: PeerClient
   readonly chain: SyncChain
-  readonly mempool: SyncMempool
+  /** Fetches those of these transactions that are not here; resolves when each has come or was given up. */
+  wantTransactions(ids: readonly CID[], from: string): Promise<void>
+  /** Whether a peer is neither left alone for a while nor banned. */
+  isWell(peer: string): boolean
   readonly bodies: BodyDownload
 }
 
 /** How often a peer may change to another branch while its headers are taken. */
 const MAX_REORGANISATIONS = 4
+/** How many pending transactions are wanted of a peer at a time. */
+const PENDING_AT_ONCE = 1_000
 /** How many headers a peer may give whose branch is not better yet: as many as the chain keeps. */
 const MAX_LOW_HEADERS = 20_000
 
@@ -107,7 +106,8 @@ async function addHeaders(headers: readonly SignedHeader[], chain: SyncChain): P
 
 /** What a peer has given in one sync: where it goes on, and whether it goes on at all. */
 function createGivenHeaders() {
-  let ids: CID[] = []
+  /** By `idKey`: there may be many, and as CIDs they are ten times as large. */
+  let ids: string[] = []
   let known = new Set<string>()
   let reorganisations = 0
 
@@ -116,8 +116,8 @@ function createGivenHeaders() {
     locator(): CID[] {
       const found: CID[] = []
       for (let back = 0, step = 1; back < ids.length; back += step, step *= 2) {
-        const id = ids[ids.length - 1 - back]
-        if (id) found.push(id)
+        const key = ids[ids.length - 1 - back]
+        if (key !== undefined) found.push(cidOfKey(key))
       }
       return found
     },
@@ -132,30 +132,33 @@ function createGivenHeaders() {
         }
       }
       const last = ids.at(-1)
-      if (last && !first.header.parent.equals(last)) {
+      if (last !== undefined && idKey(first.header.parent) !== last) {
         if (++reorganisations > MAX_REORGANISATIONS) throw new EmrError('peer_misbehaved', 'Its headers do not go on.')
-        const kept = ids.findIndex((id) => id.equals(first.header.parent))
-        ids = ids.slice(0, kept + 1)
-        known = new Set(ids.map(idKey))
+        ids = ids.slice(0, ids.indexOf(idKey(first.header.parent)) + 1)
+        known = new Set(ids)
       }
       for (const { header } of headers) {
-        ids.push(header.id)
-        known.add(idKey(header.id))
+        const key = idKey(header.id)
+        ids.push(key)
+        known.add(key)
       }
     },
   }
 }
 
-async function takePending(peer: string, { client, mempool }: SyncDependencies): Promise<void> {
-  for (const id of await client.pendingIds(peer)) {
-    if (mempool.knows(id)) continue
-    try {
-      await mempool.add(await client.pendingTransaction(peer, id))
-    } catch (error) {
-      // It may have been mined meanwhile, or not be wanted here; the others still are.
-      if (isEmrError(error) && error.verdict !== 'penalise') continue
-      throw error
-    }
+/** A part at a time, for as long as the peer is well: what it says that it has may be nothing. */
+async function takePending(peer: string, { client, wantTransactions, isWell }: SyncDependencies): Promise<void> {
+  const ids = await client.pendingIds(peer)
+  for (let at = 0; at < ids.length && isWell(peer); at += PENDING_AT_ONCE) {
+    await wantTransactions(idsOf(ids.slice(at, at + PENDING_AT_ONCE)), peer)
+  }
+}
+
+function idsOf(texts: readonly string[]): CID[] {
+  try {
+    return texts.map(parseChainId)
+  } catch (cause) {
+    throw new EmrError('peer_misbehaved', 'What it calls ids are none.', {}, { cause })
   }
 }
 

@@ -182,10 +182,6 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
         addBlock: (block, from) => submitBlocks([block], from),
       },
       chain: { ...chain, tip: tipEnd, tipBlock: () => store.readBlock(chain.tip().header.id) },
-      mempool: {
-        knows: (id) => mempool.has(id) || isOnChain(id),
-        add: (bytes) => records.submit(bytes),
-      },
       hello,
       now,
       onTrouble: (peer, error) =>

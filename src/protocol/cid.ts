@@ -47,6 +47,9 @@ export const isChainCidAt = (bytes: Uint8Array, offset: number): boolean =>
 /** A short text that stands for the id of a block or transaction in a set: its digest, a character a byte. */
 export const idKey = (id: CID): string => String.fromCharCode.apply(null, id.multihash.digest as unknown as number[])
 
+/** The id that `idKey` gave this text for. */
+export const cidOfKey = (key: string): CID => cidOfDigest(Uint8Array.from(key, (character) => character.charCodeAt(0)))
+
 /** Whether `cid` is of the form that blocks of the chain have: CIDv1, dag-cbor, sha2-256. */
 export const isChainCid = (cid: CID): boolean =>
   cid.version === 1 && cid.code === DAG_CBOR && cid.multihash.code === SHA2_256 && cid.multihash.digest.length === 32

@@ -145,9 +145,11 @@ t.test('a peer whose headers begin again and again is left', async (t) => {
   const client = { ...createPeerClient(dependencies), headersAfter }
   t.teardown(() => client.close())
   const tip = tipMessage({ id: block.header.id, height: 1, work: 2n })
-  const mempool = { knows: () => false, add: async () => undefined }
+  const own = { wantTransactions: async () => undefined, isWell: () => true }
   const bodies = createBodyDownload({ client, chain })
-  await t.rejects(syncWith('http://127.0.0.1:2', tip, { client, chain, mempool, bodies }), { code: 'peer_misbehaved' })
+  await t.rejects(syncWith('http://127.0.0.1:2', tip, { client, chain, bodies, ...own }), {
+    code: 'peer_misbehaved',
+  })
   t.equal(asked, 2)
 })
 

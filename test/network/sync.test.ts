@@ -141,7 +141,7 @@ t.test('headers without end, and without blocks', async (t) => {
   const node = await start(t)
   await node.node.connect([liar.url])
   t.equal(failureOf(node, liar), 'peer_misbehaved')
-  t.ok(times(liar, 'GET /headers') <= 5, `${times(liar, 'GET /headers')} answers were asked for, then no more`)
+  t.ok(times(liar, 'GET /headers') <= 8, `${times(liar, 'GET /headers')} answers were asked for, then no more`)
   await node.node.connect([(await standInFor(t, honest)).url])
   t.ok(agree(node, honest))
 })
