@@ -12,6 +12,7 @@ if (!existsSync(tsc)) {
 }
 const build = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' })
 if (build.status !== 0) process.exit(build.status ?? 1)
+await import('./bundle-typebox.js')
 
 // As installed, tap loads its compiler of TypeScript into every test file, about a second each. It needs no network for
 // this: the plugins are installed. Where it fails, tests are slower, and nothing is wrong.

@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { type Static, Type } from '../typebox.js'
 
 /**
  * What a client reads of the answers of a node (`/openapi.json` describes them in full). Fields that are not named

@@ -1,5 +1,5 @@
-import { Check } from 'typebox/value'
 import { EmrError } from '../errors.js'
+import { Value } from '../typebox.js'
 import { toStream } from './byte-streams.js'
 import { multipartFile } from './multipart-file.js'
 import {
@@ -179,6 +179,6 @@ function tipEvent(data: string): TipEvent {
   } catch {
     // Falls through to the check.
   }
-  if (!Check(TipEvent, value)) throw new EmrError('node_unexpected', 'It sent an event of another form.')
+  if (!Value.Check(TipEvent, value)) throw new EmrError('node_unexpected', 'It sent an event of another form.')
   return value
 }

@@ -1,7 +1,6 @@
-import type { Static, TSchema } from 'typebox'
-import { Check } from 'typebox/value'
 import { EmrError, type ErrorCode, errors, isEmrError } from '../errors.js'
 import { isCertificateError } from '../protocol/certificate-errors.js'
+import { type Static, type TSchema, Value } from '../typebox.js'
 import { type ByteStream, fromStream } from './byte-streams.js'
 import { ProblemAnswer } from './node-answers.js'
 
@@ -80,7 +79,7 @@ export function createNodeRequester(url: string, fetch: Fetch): NodeRequester {
         if (error instanceof SyntaxError) throw new EmrError('node_unexpected', 'It sent no JSON.')
         throw transportError(error, base, request.signal, 'node_broke_off')
       }
-      if (!Check(schema, value)) throw new EmrError('node_unexpected', `${path.split('?')[0]} has another form.`)
+      if (!Value.Check(schema, value)) throw new EmrError('node_unexpected', `${path.split('?')[0]} has another form.`)
       return value
     },
 
@@ -154,7 +153,7 @@ async function problemOf(answer: FetchAnswer, signal: AbortSignal | undefined): 
   } catch {
     if (signal?.aborted) return new EmrError('cancelled')
   }
-  if (Check(ProblemAnswer, problem) && isErrorCode(problem.code)) {
+  if (Value.Check(ProblemAnswer, problem) && isErrorCode(problem.code)) {
     return new EmrError(problem.code, problem.detail, { status: answer.status })
   }
   return new EmrError('node_unexpected', `It answered with status ${answer.status}.`, { status: answer.status })

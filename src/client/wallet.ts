@@ -1,14 +1,13 @@
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { base64url } from 'multiformats/bases/base64'
 import { CID } from 'multiformats/cid'
-import { type Static, type TSchema, Type } from 'typebox'
-import { Check, Errors } from 'typebox/value'
 import { generateSeed } from '../crypto/ed25519.js'
 import { encryptedSize } from '../crypto/file-cipher.js'
 import { openWithPassphrase, type SealOptions, sealWithPassphrase } from '../crypto/passphrase.js'
 import { EmrError, type ErrorCode } from '../errors.js'
 import { decodeCanonical, encodeCanonical, isBytes, isMapOf } from '../protocol/canonical.js'
 import { parseChainId, parseFileCid } from '../protocol/cid.js'
+import { type Static, type TSchema, Type, Value } from '../typebox.js'
 
 const VERSION = 1
 const KEY_TEXT_PREFIX = 'emrchain-key:v1:'
@@ -172,8 +171,8 @@ function assertForm<Schema extends TSchema>(
   value: unknown,
   code: ErrorCode,
 ): asserts value is Static<Schema> {
-  if (Check(schema, value)) return
-  const [first] = Errors(schema, value)
+  if (Value.Check(schema, value)) return
+  const [first] = Value.Errors(schema, value)
   throw new EmrError(code, first && `At "${first.instancePath}": ${first.keyword}.`)
 }
 

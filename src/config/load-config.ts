@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
-import type { TLocalizedValidationError } from 'typebox/error'
-import Value from 'typebox/value'
 import { EmrError } from '../errors.js'
 import { type NetworkParameters, paperNetwork, parseNetworkFile } from '../protocol/network-parameters.js'
+import { type TLocalizedValidationError, Value } from '../typebox.js'
 import { DEFAULT_OPTIONS, defaultDataFolder, type NodeConfig, NodeOptions, PartialNodeOptions } from './node-config.js'
 
 /**

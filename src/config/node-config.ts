@@ -1,4 +1,4 @@
-import Type, { type Static } from 'typebox'
+import { type Static, Type } from '../typebox.js'
 
 const text = (description: string) => Type.String({ minLength: 1, description })
 

@@ -3,7 +3,7 @@ import helmet from '@fastify/helmet'
 import multipart from '@fastify/multipart'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { EmrNode } from '../node/emr-node.js'
 import { VERSION } from '../node/version.js'
@@ -26,6 +26,7 @@ import { peerRoutes } from './routes/peers.js'
 import { transactionRoutes } from './routes/transactions.js'
 import { identifySenders } from './sender.js'
 import { type BodyLimits, closeSlowBodies, DEFAULT_BODY_LIMITS } from './slow-bodies.js'
+import { validateRequests } from './validate-requests.js'
 
 export interface ServerOptions {
   readonly logger: FastifyBaseLogger
@@ -62,7 +63,7 @@ export async function buildServer(
   const server: TypedServer = (
     tls ? Fastify<Server>({ ...options, https: { ...limits, ...tls } }) : Fastify({ ...options, http: limits })
   ).withTypeProvider<TypeBoxTypeProvider>()
-  server.setValidatorCompiler(TypeBoxValidatorCompiler)
+  server.setValidatorCompiler(validateRequests)
 
   const metricRoutes = createMetrics(server, node)
   logRequests(server)

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import Type from 'typebox'
 import type { EmrNode } from '../node/emr-node.js'
 import type { NodeStatus } from '../node/node-status.js'
+import { Type } from '../typebox.js'
 import { type NodeMetric, nodeMetrics } from './node-metrics.js'
 import { createProcessMetrics } from './process-metrics.js'
 import { problems, routeOf, type TypedServer } from './route.js'

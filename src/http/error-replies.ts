@@ -1,8 +1,8 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import Type from 'typebox'
 import { EmrError, type ErrorCode, errors, isEmrError } from '../errors.js'
+import { Type } from '../typebox.js'
 import type { RequestSender } from './sender.js'
 import { statusCodes } from './status-codes.js'
 

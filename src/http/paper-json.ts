@@ -1,10 +1,10 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
-import Type, { type Static } from 'typebox'
 import type { RecordOnChain } from '../node/emr-node.js'
 import type { Block } from '../protocol/block.js'
 import { cidToHex, decodeFileCid } from '../protocol/cid.js'
 import type { IdentifiedHeader } from '../protocol/header.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
+import { type Static, Type } from '../typebox.js'
 
 /** The shapes of the paper's API: its names, its order of keys, and our additions beside them. */
 

@@ -3,8 +3,8 @@ import type { Readable } from 'node:stream'
 import type {} from '@fastify/multipart'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
-import Type from 'typebox'
 import { EmrError } from '../errors.js'
+import { Type } from '../typebox.js'
 import { Problem } from './error-replies.js'
 
 /** The server with types that follow from the schemas. */

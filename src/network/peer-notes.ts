@@ -1,6 +1,5 @@
-import Type, { type Static } from 'typebox'
-import Value from 'typebox/value'
 import { type ErrorCode, errors } from '../errors.js'
+import { type Static, Type, Value } from '../typebox.js'
 
 /** What of a peer outlives the process. */
 export type PeerNote = {

@@ -2,8 +2,6 @@ import { constants } from 'node:fs'
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CID } from 'multiformats/cid'
-import Type, { type Static } from 'typebox'
-import Value from 'typebox/value'
 import { loadNetwork } from '../config/load-config.js'
 import { EmrError, isEmrError } from '../errors.js'
 import { failpoint } from '../failpoint.js'
@@ -14,6 +12,7 @@ import { toDiskError } from '../ledger/disk-error.js'
 import { syncFile, syncFolder, writeFileDurably } from '../ledger/durable-file.js'
 import { dataFolderPaths } from '../ledger/layout.js'
 import { decodeHeader } from '../protocol/header.js'
+import { type Static, Type, Value } from '../typebox.js'
 
 /** Version of the form of a backup: a data folder without index/, and this manifest, written last. */
 const BACKUP_VERSION = 1

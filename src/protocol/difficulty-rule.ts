@@ -1,5 +1,5 @@
-import Type, { type Static } from 'typebox'
 import { EmrError } from '../errors.js'
+import { type Static, Type } from '../typebox.js'
 import { compactToBytes, compactToHex, compactToTarget, EASIEST_TARGET } from './compact-target.js'
 
 /** The difficulty rules of network files, as people write them. docs/protocol.md, "Difficulty". */

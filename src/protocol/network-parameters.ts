@@ -1,7 +1,6 @@
 import type { CID } from 'multiformats/cid'
-import Type, { type Static } from 'typebox'
-import Value from 'typebox/value'
 import { EmrError } from '../errors.js'
+import { type Static, Type, Value } from '../typebox.js'
 import { encodeCanonical } from './canonical.js'
 import { cidOf } from './cid.js'
 import {

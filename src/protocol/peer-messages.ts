@@ -1,4 +1,4 @@
-import Type, { type Static } from 'typebox'
+import { type Static, Type } from '../typebox.js'
 
 const Hex64 = Type.String({ pattern: '^[0-9a-f]{64}$' })
 

@@ -5,11 +5,12 @@ import t from 'tap'
 
 /**
  * The import law of docs/architecture.md: what each folder of src/ may import besides itself. Level by
- * level; folders of one level do not import each other. `import type` obeys it too.
+ * level; folders of one level do not import each other. `import type` obeys it too. The schema library is there for all.
  */
 const law: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   failpoint: [],
+  typebox: [],
   crypto: ['errors'],
   protocol: ['crypto', 'errors'],
   config: ['protocol', 'crypto', 'errors'],
@@ -84,7 +85,7 @@ t.test('imports go the way that the law allows', async (t) => {
     for (const imported of imports) {
       if (relative(src, join(src, imported)).startsWith('..')) t.fail(`${file} imports ${imported}, out of src/`)
       const to = folderOf(imported)
-      const allowed = to === folder || law[folder]?.includes(to)
+      const allowed = to === folder || to === 'typebox' || law[folder]?.includes(to)
       if (!allowed) t.fail(`${file} imports ${imported}: ${folder} may not import ${to}`)
       if (!graph.has(imported)) t.fail(`${file} imports ${imported}, which is not there`)
     }
@@ -130,6 +131,17 @@ t.test('a node without Kubo does not load its client', async (t) => {
     t.notMatch(text, /^import (?!type )[^'"]*from\s+'(kubo-rpc-client|[^']*\/kubo\/[^']*)'/m, file)
   }
   t.match(readFileSync(join(src, 'files/kubo/create-kubo-file-store.ts'), 'utf8'), /^import .*'kubo-rpc-client'/m)
+})
+
+t.test('the schema library has one door', async (t) => {
+  const library = /^typebox(\/|$)/
+  const doors = files.filter((file) => importsOf(file).some((specifier) => library.test(specifier)))
+  t.same(doors, ['typebox.ts'])
+  t.match(
+    readFileSync(join(src, '../dist/typebox.js'), 'utf8'),
+    /Haydn Paterson/,
+    'it holds the library and its licence',
+  )
 })
 
 t.test('files are of a size that can be read', async (t) => {

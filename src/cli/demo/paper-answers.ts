@@ -1,5 +1,5 @@
-import Type from 'typebox'
 import { FileInfo, PaperBlock, RecordMatch } from '../../http/paper-json.js'
+import { Type } from '../../typebox.js'
 
 /** The answers of the paper's calls, each with its status, as the demonstration demands them. */
 export const expected = {

@@ -2,10 +2,9 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
 import { Readable } from 'node:stream'
-import type Type from 'typebox'
-import Value from 'typebox/value'
 import { Agent, request as send } from 'undici'
 import { EmrError } from '../../errors.js'
+import { type Type, Value } from '../../typebox.js'
 
 /** A call to a node, as a reader could make it with curl. */
 export interface PaperRequest {

@@ -1,7 +1,6 @@
-import Type from 'typebox'
-import Value from 'typebox/value'
 import { request } from 'undici'
 import { EmrError } from '../../errors.js'
+import { Type, Value } from '../../typebox.js'
 import type { NodesFile } from './nodes-file.js'
 
 const Connected = Type.Object({

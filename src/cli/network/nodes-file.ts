@@ -1,9 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import Type from 'typebox'
-import Value from 'typebox/value'
 import { EmrError } from '../../errors.js'
+import { Type, Value } from '../../typebox.js'
 
 const NodesFile = Type.Object({ nodes: Type.Array(Type.String(), { minItems: 1 }) }, { additionalProperties: false })
 

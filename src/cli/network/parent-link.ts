@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import { Type } from '../../typebox.js'
 
 /** Environment variable by which `emrchain network` and `emrchain demo` tell `emrchain start` that they look after it. */
 export const PARENT_VARIABLE = 'EMRCHAIN_PARENT'

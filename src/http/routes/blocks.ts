@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream'
-import Type from 'typebox'
 import { EmrError } from '../../errors.js'
 import type { EmrNode } from '../../node/emr-node.js'
 import type { Block } from '../../protocol/block.js'
 import { CAR_MEDIA_TYPE, decodeBlocks, encodeBlocks, encodeHeaders } from '../../protocol/car.js'
 import { parseChainId } from '../../protocol/cid.js'
 import { MAX_HEADERS, MAX_LOCATOR } from '../../protocol/peer-messages.js'
+import { Type } from '../../typebox.js'
 import { PaperBlock, paperBlock } from '../paper-json.js'
 import { Bytes, problems, rawBody, type TypedServer, takesOnly, WholeNumberText } from '../route.js'
 

@@ -1,8 +1,8 @@
-import Type from 'typebox'
 import type { EmrNode } from '../../node/emr-node.js'
 import type { NodeStatus } from '../../node/node-status.js'
 import { compactToHex } from '../../protocol/compact-target.js'
 import { TipMessage } from '../../protocol/peer-messages.js'
+import { Type } from '../../typebox.js'
 import { paperIndex } from '../paper-json.js'
 import { problems, type TypedServer } from '../route.js'
 

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
-import Type from 'typebox'
 import { EmrError } from '../../errors.js'
 import type { EmrNode } from '../../node/emr-node.js'
 import { parseFileCid } from '../../protocol/cid.js'
+import { Type } from '../../typebox.js'
 import { streamOf } from '../file-stream.js'
 import { Bytes, problems, signalOf, type TypedServer } from '../route.js'
 

@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream'
-import Type from 'typebox'
 import { EmrError } from '../../errors.js'
 import type { EmrNode } from '../../node/emr-node.js'
 import { parseFileCid } from '../../protocol/cid.js'
 import { MAX_LABEL_BYTES } from '../../protocol/transaction.js'
+import { Type } from '../../typebox.js'
 import { PaperBlock, paperBlock, paperIndex } from '../paper-json.js'
 import { problems, signalOf, streamed, type TypedServer, WholeNumberText } from '../route.js'
 

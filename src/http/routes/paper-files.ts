@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
 import type { MultipartFile } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
-import Type from 'typebox'
 import { EmrError } from '../../errors.js'
 import type { EmrNode, NamedFile } from '../../node/emr-node.js'
 import { parseFileCid } from '../../protocol/cid.js'
+import { Type } from '../../typebox.js'
 import { FileInfo, RecordMatch, recordMatch } from '../paper-json.js'
 import { problems, signalOf, type TypedServer } from '../route.js'
 

@@ -1,5 +1,5 @@
-import Type from 'typebox'
 import type { EmrNode } from '../../node/emr-node.js'
+import { Type } from '../../typebox.js'
 import { problems, type TypedServer } from '../route.js'
 
 /** `POST /connect_node`: the paper's call about other nodes. */

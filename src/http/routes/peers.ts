@@ -1,6 +1,6 @@
-import Type from 'typebox'
 import type { EmrNode } from '../../node/emr-node.js'
 import { HelloMessage, TipMessage } from '../../protocol/peer-messages.js'
+import { Type } from '../../typebox.js'
 import { problems, type TypedServer } from '../route.js'
 import { senderOf } from '../sender.js'
 

@@ -1,8 +1,8 @@
-import Type from 'typebox'
 import { EmrError } from '../../errors.js'
 import type { EmrNode } from '../../node/emr-node.js'
 import { parseChainId } from '../../protocol/cid.js'
 import { PendingMessage } from '../../protocol/peer-messages.js'
+import { Type } from '../../typebox.js'
 import { blockPlace, PaperTransaction, paperTransaction, RecordMatch } from '../paper-json.js'
 import { Bytes, problems, rawBody, type TypedServer, takesOnly } from '../route.js'
 
