@@ -31,6 +31,8 @@ export function createAuthenticate({ book, verify, isValidKey, now }: Authentica
   // Each known peer has a cache of its own, so that nobody fills another's; all strangers share one.
   const ofPeers = new Map<string, NonceCache>()
   const ofStrangers = createNonceCache()
+  // The nonces that an earlier run of this node took are gone. A peer whose clock is behind waits for as long.
+  const started = Math.floor(now() / 1000)
 
   function isFirst({ key, nonce, created }: RequestSignature, isKnown: boolean): boolean {
     const oldest = Math.floor(now() / 1000) - MAX_SIGNATURE_AGE
@@ -49,8 +51,9 @@ export function createAuthenticate({ book, verify, isValidKey, now }: Authentica
 
   return async (request, claimed) => {
     const signature = await verifyRequest(request, verify, now())
-    const { key } = signature
+    const { key, created } = signature
     if (!isValidKey(Buffer.from(key, 'hex'))) throw new EmrError('peer_bad_signature', 'Its key is not valid.')
+    if (created < started) throw new EmrError('peer_signature_old', 'It was signed before this node started.')
     const peer = book.withKey(key)
     if (!isFirst(signature, peer !== undefined)) throw new EmrError('peer_replayed')
     book.assertWelcome(key, claimed)

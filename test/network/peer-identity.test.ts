@@ -186,6 +186,7 @@ t.test('a node refuses what is not signed by a peer as it came', async (t) => {
     ['half signed', { headers: { signature: undefined } }, 401, 'peer_unsigned'],
     ['no address, half signed', { headers: { signature: undefined, [PEER_HEADER]: undefined } }, 401, 'peer_unsigned'],
     ['old', { at: -62 }, 401, 'peer_signature_old'],
+    ['from before the node started', { at: -30 }, 401, 'peer_signature_old'],
     ['early', { at: 33 }, 401, 'peer_signature_early'],
     ['for another node', { signedUrl: `${other.url}/blocks` }, 401, 'peer_bad_signature'],
     ['for another call', { signedUrl: `${node.url}/transactions` }, 401, 'peer_bad_signature'],
