@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { request } from 'undici'
 import { SMALL_YOUNG_GENERATION } from '#emrchain/cli/young-generation.js'
-import { createNativeVerify } from '#emrchain/crypto/ed25519-node.js'
+import { createOpensslVerify } from '#emrchain/crypto/ed25519-node.js'
 import type { Block } from '#emrchain/protocol/block.js'
 import { type SignedTransaction, transactionClaim } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker, easyNetworkFile, openChain, signerOf } from '../test/fixtures/block-maker.js'
@@ -107,7 +107,7 @@ async function makeChain(folder: string, records: number): Promise<{ height: num
 
 /** Signatures a second, with every key imported once before. */
 function verifyRate(transactions: readonly SignedTransaction[]): number {
-  const verify = createNativeVerify()
+  const verify = createOpensslVerify()
   const claims = transactions.map(transactionClaim)
   for (const { signature, message, key } of claims.slice(0, AUTHORS)) verify(signature, message, key)
   const before = performance.now()

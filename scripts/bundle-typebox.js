@@ -1,4 +1,4 @@
-// Puts the schema library into the one file dist/typebox.js (docs/decisions/0014-one-file-of-typebox.md). Until it has
+// Puts the schema library into the one file dist/typebox.js (docs/decisions/0013-one-file-of-typebox.md). Until it has
 // run, that file reads the library from node_modules: the same, only slower.
 
 import { readFileSync } from 'node:fs'

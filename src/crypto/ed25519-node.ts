@@ -1,11 +1,12 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import { type Signer, type Verify, verifyZip215 } from './ed25519.js'
+import { loadSodiumVerify } from './ed25519-sodium-node.js'
 
 /** What precedes the 32 raw bytes in the DER forms of RFC 8410: SubjectPublicKeyInfo and PKCS #8. */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
 
-/** How many imported public keys `verifyNative` keeps. */
+/** How many imported public keys a verifier by OpenSSL keeps. */
 export const DEFAULT_KEY_CACHE_SIZE = 4096
 
 /**
@@ -44,18 +45,22 @@ export function createOpensslVerify(cacheSize: number = DEFAULT_KEY_CACHE_SIZE):
 }
 
 /**
- * A `Verify` that asks OpenSSL, and the portable ZIP-215 code only where OpenSSL says no. OpenSSL accepts a
- * subset of what ZIP-215 accepts, and a different one in each version, so the union is the same everywhere
- * while honest signatures stay fast.
+ * A `Verify` that asks a fast library, and the portable ZIP-215 code only where that says no. Such libraries accept
+ * a subset of what ZIP-215 accepts, and different ones at that, so the union is the same everywhere while honest
+ * signatures stay fast.
  */
-export function createNativeVerify(cacheSize: number = DEFAULT_KEY_CACHE_SIZE): Verify {
-  const verifyByOpenssl = createOpensslVerify(cacheSize)
-  return (signature, message, publicKey) =>
-    verifyByOpenssl(signature, message, publicKey) || verifyZip215(signature, message, publicKey)
-}
+export const createNativeVerify =
+  (fast: Verify): Verify =>
+  (signature, message, publicKey) =>
+    fast(signature, message, publicKey) || verifyZip215(signature, message, publicKey)
 
-/** The `Verify` of this process, with a cache of `DEFAULT_KEY_CACHE_SIZE` keys. */
-export const verifyNative: Verify = createNativeVerify()
+let native: Verify | undefined
+
+/** The `Verify` of this process: libsodium first, or OpenSSL where that is not to be had. */
+export const verifyNative: Verify = (signature, message, publicKey) => {
+  native ??= createNativeVerify(loadSodiumVerify() ?? createOpensslVerify())
+  return native(signature, message, publicKey)
+}
 
 /** As `createSigner`, and the same signatures, but through OpenSSL with the key imported once. */
 export function createNativeSigner(seed: Uint8Array): Signer {
