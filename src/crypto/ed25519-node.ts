@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
-import { type Signer, type Verify, verifyZip215 } from './ed25519.js'
-import { loadSodiumVerify } from './ed25519-sodium-node.js'
+import { isValidPublicKey, type Signer, type Verify, verifyZip215 } from './ed25519.js'
+import { loadSodium } from './ed25519-sodium-node.js'
 
 /** What precedes the 32 raw bytes in the DER forms of RFC 8410: SubjectPublicKeyInfo and PKCS #8. */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
@@ -58,9 +58,13 @@ let native: Verify | undefined
 
 /** The `Verify` of this process: libsodium first, or OpenSSL where that is not to be had. */
 export const verifyNative: Verify = (signature, message, publicKey) => {
-  native ??= createNativeVerify(loadSodiumVerify() ?? createOpensslVerify())
+  native ??= createNativeVerify(loadSodium()?.verify ?? createOpensslVerify())
   return native(signature, message, publicKey)
 }
+
+/** As `isValidPublicKey`, by libsodium where that is to be had. */
+export const isValidPublicKeyNative = (bytes: Uint8Array): boolean =>
+  (loadSodium()?.isValidPublicKey ?? isValidPublicKey)(bytes)
 
 /** As `createSigner`, and the same signatures, but through OpenSSL with the key imported once. */
 export function createNativeSigner(seed: Uint8Array): Signer {

@@ -1,28 +1,40 @@
 import { createRequire } from 'node:module'
 import type { Verify } from './ed25519.js'
 
-interface Sodium {
+interface Library {
   crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean
+  crypto_core_ed25519_is_valid_point(point: Uint8Array): boolean
 }
 
-let sodium: Sodium | null | undefined
+/** What libsodium says of signatures and keys. */
+export interface Sodium {
+  /** Twice as fast as OpenSSL. Accepts a subset of what ZIP-215 accepts. */
+  readonly verify: Verify
+  /** The same answers as `isValidPublicKey` of ed25519.ts, 25 times as fast. */
+  isValidPublicKey(bytes: Uint8Array): boolean
+}
 
-/**
- * A `Verify` that asks libsodium alone: twice as fast as OpenSSL, and it accepts a subset of what ZIP-215 accepts.
- * Undefined where sodium-native has no binary for this platform. The first call loads it, for 20 ms.
- */
-export function loadSodiumVerify(): Verify | undefined {
-  if (sodium === undefined) {
-    try {
-      sodium = createRequire(import.meta.url)('sodium-native') as Sodium
-    } catch {
-      sodium = null
-    }
+let loaded: { readonly sodium: Sodium | undefined } | undefined
+
+/** libsodium, or undefined where sodium-native has no binary for this platform. The first call takes 20 ms. */
+export function loadSodium(): Sodium | undefined {
+  loaded ??= { sodium: load() }
+  return loaded.sodium
+}
+
+function load(): Sodium | undefined {
+  let library: Library
+  try {
+    library = createRequire(import.meta.url)('sodium-native') as Library
+  } catch {
+    return undefined
   }
-  const library = sodium
-  if (!library) return undefined
-  return (signature, message, publicKey) =>
-    signature.length === 64 &&
-    publicKey.length === 32 &&
-    library.crypto_sign_verify_detached(signature, message, publicKey)
+  // Other lengths would be an exception.
+  return {
+    verify: (signature, message, publicKey) =>
+      signature.length === 64 &&
+      publicKey.length === 32 &&
+      library.crypto_sign_verify_detached(signature, message, publicKey),
+    isValidPublicKey: (bytes) => bytes.length === 32 && library.crypto_core_ed25519_is_valid_point(bytes),
+  }
 }

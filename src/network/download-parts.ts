@@ -31,7 +31,7 @@ export interface DownloadLimits {
 export const DEFAULT_DOWNLOAD_LIMITS: DownloadLimits = {
   pieceTimeout: 20_000,
   stallTimeout: 2_000,
-  pieceBytes: 512 * 1024,
+  pieceBytes: 1024 * 1024,
   windowBytes: 48 * 1024 * 1024,
   windowPieces: 6,
 }

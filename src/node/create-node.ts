@@ -5,7 +5,7 @@ import { createChain } from '../chain/chain.js'
 import { loadNetwork } from '../config/load-config.js'
 import type { NodeConfig } from '../config/node-config.js'
 import { isPreferred } from '../consensus/fork-choice.js'
-import { loadSodiumVerify } from '../crypto/ed25519-sodium-node.js'
+import { loadSodium } from '../crypto/ed25519-sodium-node.js'
 import { isEmrError } from '../errors.js'
 import { dataFolderPaths } from '../ledger/layout.js'
 import { type Ledger, openLedger } from '../ledger/ledger.js'
@@ -102,7 +102,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   if (ledger.recovery.stateLost)
     logger.warn({}, 'the durable state was missing: pending transactions, peers and settings are lost')
   logger.info({ ...ledger.recovery, fileStore: choice, chosenNow: isNew }, 'data folder open')
-  if (!loadSodiumVerify()) logger.warn({}, 'libsodium does not run here: OpenSSL checks signatures, in twice the time')
+  if (!loadSodium()) logger.warn({}, 'libsodium does not run here: OpenSSL checks signatures, in twice the time')
 
   const store = createChainStore(ledger)
   const tally = createTally()

@@ -1,8 +1,7 @@
-import { isValidPublicKey } from '../crypto/ed25519.js'
-import { verifyNative } from '../crypto/ed25519-node.js'
+import { isValidPublicKeyNative, verifyNative } from '../crypto/ed25519-node.js'
 import type { SignatureRules } from '../protocol/transaction.js'
 
-/** How many keys are remembered as good. Judging one costs as much as ten signatures. */
+/** How many keys are remembered as good. Judging one costs as much as ten signatures where libsodium does not run. */
 const MAX_KEYS = 10_000
 
 /** The signature rules of the protocol, fast on this platform. */
@@ -13,7 +12,7 @@ export function createSignatureRules(): SignatureRules {
     isValidKey(publicKey) {
       const name = Buffer.from(publicKey).toString('base64')
       if (good.has(name)) return true
-      if (!isValidPublicKey(publicKey)) return false
+      if (!isValidPublicKeyNative(publicKey)) return false
       if (good.size >= MAX_KEYS) good.clear()
       good.add(name)
       return true

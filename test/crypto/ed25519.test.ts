@@ -7,9 +7,10 @@ import {
   createNativeSigner,
   createNativeVerify,
   createOpensslVerify,
+  isValidPublicKeyNative,
   verifyNative,
 } from '#emrchain/crypto/ed25519-node.js'
-import { loadSodiumVerify } from '#emrchain/crypto/ed25519-sodium-node.js'
+import { loadSodium } from '#emrchain/crypto/ed25519-sodium-node.js'
 import { sha256 } from '#emrchain/crypto/hash.js'
 
 const verifiers: [string, Verify][] = [
@@ -19,8 +20,8 @@ const verifiers: [string, Verify][] = [
 ]
 /** What is asked first. It may refuse too much, but never accept what ZIP-215 does not. */
 const fast: [string, Verify][] = [['OpenSSL', createOpensslVerify()]]
-const sodium = loadSodiumVerify()
-if (sodium) fast.push(['libsodium', sodium])
+const sodium = loadSodium()
+if (sodium) fast.push(['libsodium', sodium.verify])
 const utf8 = (text: string) => new TextEncoder().encode(text)
 
 // RFC 8032, section 7.1: seed, public key, message, signature.
@@ -172,25 +173,33 @@ t.test('ZIP-215: torsion in key and nonce, which fast libraries refuse in part',
 })
 
 t.test('which keys may be registered', async (t) => {
+  const isValid = (bytes: Uint8Array): boolean => {
+    const answer = isValidPublicKey(bytes)
+    t.equal(isValidPublicKeyNative(bytes), answer, `libsodium on ${bytesToHex(bytes)}`)
+    return answer
+  }
   const honest = ed25519.Point.fromBytes(createSigner(generateSeed()).publicKey)
-  t.ok(isValidPublicKey(honest.toBytes()))
+  t.ok(isValid(honest.toBytes()))
 
   for (const hex of [...ED25519_TORSION_SUBGROUP, ...nonCanonicalSmallOrder]) {
-    t.notOk(isValidPublicKey(hexToBytes(hex)), `small order: ${hex}`)
+    t.notOk(isValid(hexToBytes(hex)), `small order: ${hex}`)
   }
   for (const hex of ED25519_TORSION_SUBGROUP.slice(1)) {
     const mixed = honest.add(ed25519.Point.fromHex(hex))
-    t.notOk(isValidPublicKey(mixed.toBytes()), `torsion ${hex}`)
+    t.notOk(isValid(mixed.toBytes()), `torsion ${hex}`)
   }
   const unreduced = hexToBytes(`f0${'ff'.repeat(30)}7f`)
   t.equal(ed25519.Point.fromBytes(unreduced, true).y, 3n, 'y = p + 3 is a second spelling of y = 3')
-  t.notOk(isValidPublicKey(unreduced))
+  t.notOk(isValid(unreduced))
   const offCurve = hexToBytes(`02${'00'.repeat(31)}`)
   t.throws(() => ed25519.Point.fromBytes(offCurve, true))
-  t.notOk(isValidPublicKey(offCurve))
-  t.notOk(isValidPublicKey(honest.toBytes().subarray(1)), '31 bytes')
-  t.notOk(isValidPublicKey(Uint8Array.of(...honest.toBytes(), 0)), '33 bytes')
-  t.notOk(isValidPublicKey(new Uint8Array(0)))
+  t.notOk(isValid(offCurve))
+  t.notOk(isValid(honest.toBytes().subarray(1)), '31 bytes')
+  t.notOk(isValid(Uint8Array.of(...honest.toBytes(), 0)), '33 bytes')
+  t.notOk(isValid(new Uint8Array(0)))
+  let good = 0
+  for (let n = 0; n < 200; n++) if (isValid(sha256(utf8(`key ${n}`)))) good++
+  t.ok(good > 5 && good < 50, 'of random bytes a half is on the curve, and of that an eighth is of prime order')
 })
 
 t.test('keys that fell out of the cache still verify', async (t) => {
