@@ -10,6 +10,10 @@ if (!existsSync(tsc)) {
   console.log('emrchain: the TypeScript compiler is not installed, so dist/ is used as it is.')
   process.exit(0)
 }
+if (process.env.npm_command === 'exec' && existsSync(new URL('../dist/typebox.js', import.meta.url))) {
+  // `npx emrchain` in a clone prepares it once more the first time, silently; it is built.
+  process.exit(0)
+}
 const build = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' })
 if (build.status !== 0) process.exit(build.status ?? 1)
 await import('./bundle-typebox.js')
