@@ -104,7 +104,8 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
   let closed = false
 
   const failed = (peer: string, error: unknown): void => {
-    if (closed || isOwnRefusal(error)) return
+    // Lists of nodes name this one too.
+    if (closed || isOwnRefusal(error) || isEmrError(error, 'peer_is_self')) return
     if (isOwnTrouble(error)) {
       onTrouble(peer, error)
       return
