@@ -87,6 +87,7 @@ const FOREIGN_FLAGS = new Set([
   '--write',
   '--version',
   '--max-semi-space-size',
+  '--heap-growing-percent',
   '--runs',
   '--records',
   '--json',

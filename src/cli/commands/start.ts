@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { NodeConfig } from '../../config/node-config.js'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
+import { growHeapInSmallSteps } from '../heap-growth.js'
 import { restartWithSmallYoungGeneration } from '../young-generation.js'
 
 /** How long a node may take to close, in ms. */
@@ -39,6 +40,7 @@ variables, variables before the file. When the node answers it prints one line o
 /** Ends the process when the node has closed; until then nothing returns. */
 async function runNode(config: NodeConfig, { json }: { json: boolean }): Promise<void> {
   restartWithSmallYoungGeneration()
+  growHeapInSmallSteps()
   const { default: closeWithGrace } = await import('close-with-grace')
   const { createNodeLogger } = await import('../../http/node-logger.js')
   const { serveNode } = await import('../../http/serve-node.js')
