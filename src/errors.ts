@@ -121,7 +121,7 @@ export const errors = {
   car_foreign_block: entry('The CAR names another root, or holds a block out of the order of the file.', 'penalise'),
   car_incomplete: entry('The CAR ends before the file is complete.'),
   path_forbidden: entry('The path leads out of the folder that this node may use, or is not a regular file.'),
-  path_not_found: entry('There is no such file in the folder that this node may use.'),
+  path_not_found: entry('There is no file or folder at this path.'),
 
   // Encryption and wallet
   cipher_wrong_key: entry('The key does not belong to this file.'),
@@ -130,6 +130,7 @@ export const errors = {
   cipher_too_large: entry('The file is larger than the format allows.'),
   passphrase_wrong: entry('The passphrase does not open this file.'),
   passphrase_missing: entry('A passphrase is needed; set EMRCHAIN_PASSPHRASE or use a terminal.'),
+  passphrase_mismatch: entry('The two passphrases that were typed are not the same.'),
   wallet_missing: entry('There is no wallet here; make one with "emrchain wallet init".'),
   wallet_exists: entry('There is a wallet here already; it was left as it is.'),
   wallet_in_use: entry('Another process is changing the wallet; try again when it is done.'),

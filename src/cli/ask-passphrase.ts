@@ -11,7 +11,7 @@ export interface AskOptions {
 /**
  * The passphrase of the wallet: EMRCHAIN_PASSPHRASE, or what is typed at a terminal, which does not show it.
  *
- * @throws EmrError `passphrase_missing`, also if two typed ones differ, and `cancelled`
+ * @throws EmrError `passphrase_missing`, `passphrase_mismatch` if two typed ones differ, and `cancelled`
  */
 export async function askPassphrase(path: string, { isNew = false, signal }: AskOptions): Promise<string> {
   const given = process.env.EMRCHAIN_PASSPHRASE
@@ -20,7 +20,7 @@ export async function askPassphrase(path: string, { isNew = false, signal }: Ask
   const passphrase = await askSecret(`${isNew ? 'New passphrase' : 'Passphrase'} for ${path}: `, signal)
   if (passphrase === '') throw new EmrError('passphrase_missing')
   if (isNew && (await askSecret('The same again: ', signal)) !== passphrase) {
-    throw new EmrError('passphrase_missing', 'The two that were typed are not the same.')
+    throw new EmrError('passphrase_mismatch')
   }
   return passphrase
 }

@@ -42,6 +42,7 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   wallet_in_use: 'wallet',
   passphrase_wrong: 'wallet',
   passphrase_missing: 'wallet',
+  passphrase_mismatch: 'wallet',
   key_malformed: 'wallet',
   wallet_exists: 'exists',
   output_exists: 'exists',

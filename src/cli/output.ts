@@ -11,10 +11,17 @@ export const print = (
   { document, text }: { readonly document: object; readonly text: string },
 ): Promise<void> => write(`${json ? JSON.stringify(document) : text}\n`)
 
-/** A reader that has seen enough, as `head`, closes the pipe; that is no failure. */
+let leave = (): void => process.exit(0)
+
+/** A reader that has seen enough, as `head`, closes the pipe; that is no failure of a command that only shows things. */
 export function endWithReader(): void {
   process.stdout.on('error', (error) => {
-    if ('code' in error && error.code === 'EPIPE') process.exit(0)
-    throw error
+    if (!('code' in error && error.code === 'EPIPE')) throw error
+    leave()
   })
+}
+
+/** What a command does instead that must not end half-way. */
+export function whenReaderLeaves(handler: () => void): void {
+  leave = handler
 }

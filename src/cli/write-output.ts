@@ -18,7 +18,7 @@ export async function assertFree(path: string, { force = false }: WriteOptions =
  * nobody meets half a file; whatever ends the work before takes it away.
  *
  * @returns the number of bytes
- * @throws EmrError `output_exists`, `disk_full`, `disk_failed`, and what `contents` throws
+ * @throws EmrError `output_exists`, `path_not_found` of its folder, `disk_full`, `disk_failed`, and what `contents` throws
  */
 export async function writeOutput(
   path: string,
@@ -95,6 +95,7 @@ async function onDisk<Result>(path: string, work: () => Promise<Result>): Promis
     if (isEmrError(cause)) throw cause
     const code = codeOf(cause)
     if (code === 'ENOSPC' || code === 'EDQUOT') throw new EmrError('disk_full', undefined, {}, { cause })
+    if (code === 'ENOENT') throw new EmrError('path_not_found', `There is no folder ${dirname(path)}.`, {}, { cause })
     throw new EmrError('disk_failed', `${path}: ${code ?? 'unknown'}.`, {}, { cause })
   }
 }

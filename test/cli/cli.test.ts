@@ -158,6 +158,27 @@ t.test('a record goes from one wallet to another', async (t) => {
     slow.closeAllConnections()
     slow.close()
   })
+  // A node that goes away between the file and its record.
+  const upload = createServer(async (request, reply) => {
+    if (request.url === '/transactions') return reply.destroy()
+    request.resume()
+    reply.setHeader('content-type', 'application/json')
+    if (request.url === '/status') return reply.end(status)
+    await once(request, 'end')
+    const Hash = 'QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o'
+    reply.writeHead(201).end(JSON.stringify({ 'IPFS Hash': { Hash, Name: 'MRI.pdf.aes', Size: '200000' } }))
+  }).listen(0, '127.0.0.1')
+  await once(upload, 'listening')
+  t.teardown(() => upload.close())
+  t.match(
+    await run('add MRI.pdf --name again', {
+      EMRCHAIN_NODE: `http://127.0.0.1:${(upload.address() as AddressInfo).port}`,
+    }),
+    {
+      code: 3,
+      err: /is stored, encrypted, as Qm.*, and its key is in the wallet[\s\S]*\[node_/,
+    },
+  )
   const watcher = watch(home)
   const child = start(['get', 'MRI', '-o', 'half.pdf'], {
     EMRCHAIN_NODE: `http://127.0.0.1:${(slow.address() as AddressInfo).port}`,

@@ -253,6 +253,17 @@ t.test('demo: a file of yours, and Ctrl-C', async (t) => {
   t.match(text, /byte for byte/)
   t.same(readdirSync(temporary), [], 'nothing stays behind')
 
+  // As `emrchain demo | head -1`: what was not checked is no success.
+  const unread = spawn(process.execPath, [program, 'demo', program, '--rounds', '9999'], {
+    env: { ...process.env, TMPDIR: temporary },
+  })
+  t.teardown(() => unread.kill('SIGKILL'))
+  const unreadExit = once(unread, 'exit')
+  await once(unread.stdout, 'data')
+  unread.stdout.destroy()
+  t.same(await unreadExit, [130, null])
+  t.same(readdirSync(temporary), [], 'nothing stays behind')
+
   const missing = await run(process.execPath, [program, 'demo', join(folder, 'no such file')]).catch((e) => e)
   t.equal(missing.code, 4)
   t.match(missing.stderr, /\[input_unreadable\]/)

@@ -48,10 +48,22 @@ async function add(path: string, { name, user, mine }: AddFlags, command: Comman
     const { wallet, keep } = await openWalletFileToChange(walletPath, signal)
     const fileName = basename(path)
     const progress = await showProgress(fileName, encryptedSize(file.size))
+    let kept: string | undefined
     const added = await addRecord(
       { source: file.bytes, fileName, name, userId: user },
-      { client, wallet, aead: nodeAead, now: Date.now, keep, onProgress: progress.onProgress, signal },
-    ).finally(progress.stop)
+      {
+        ...{ client, wallet, aead: nodeAead, now: Date.now, onProgress: progress.onProgress, signal },
+        async keep(fileKey) {
+          await keep(fileKey)
+          kept = fileKey.cid
+        },
+      },
+    )
+      .finally(progress.stop)
+      .catch((error: unknown) => {
+        if (kept !== undefined && !globals.json) process.stderr.write(`${halfDone(kept)}\n`)
+        throw error
+      })
 
     const transaction = added.transaction.id.toString()
     if (mine) await client.mine({ signal })
@@ -71,6 +83,11 @@ async function add(path: string, { name, user, mine }: AddFlags, command: Comman
     await file.close()
   }
 }
+
+/** What is there when the record of a file could not be handed in. */
+const halfDone = (cid: string): string =>
+  `The file is stored, encrypted, as ${cid}, and its key is in the wallet: "emrchain get ${cid}" works. But it has no \
+record, so it is not on the chain. Adding it again stores a second copy.`
 
 type Added = Awaited<ReturnType<typeof add>>
 

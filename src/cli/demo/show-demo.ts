@@ -23,7 +23,7 @@ export async function showDemo(
   { ipfs, rounds, keep = false, json }: DemoFlags & { json: boolean },
 ): Promise<void> {
   const listener = demoText(json ? () => undefined : (line) => void process.stdout.write(`${line}\n`), { ipfs, rounds })
-  const signal = interruption()
+  const signal = interruption({ ofReader: true })
   const result = await runDemo({ file, ipfs, rounds, keep, environment: process.env, signal, listener })
   const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Node.js ${process.version}`
   const text = [latencyText(result.latency), `On ${machine}.`, ...(keep ? [`All files are in ${result.folder}.`] : [])]

@@ -20,7 +20,7 @@ export interface NetworkFlags {
 export async function runNetwork(path: string | undefined, flags: NetworkFlags & { json: boolean }): Promise<void> {
   const file = readNodesFile(path)
   const log = createNetworkLog(file.nodes, flags)
-  const signal = interruption()
+  const signal = interruption({ ofReader: true })
   let network: LaunchedNetwork
   try {
     network = await launchNetwork({
