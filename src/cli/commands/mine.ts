@@ -10,7 +10,7 @@ import { counted } from '../text.js'
 export function registerMine(program: Command): void {
   const command = program
     .command('mine')
-    .description('mine one block of what is pending')
+    .description('mine one block of what is pending, or an empty one')
     .option('--watch', 'mine nothing; print each block as it comes to the chain, until Ctrl-C')
     .action(async ({ watch }: { watch?: true }, self: Command) => (watch ? watchBlocks(self) : mineBlock(self)))
   addExamples(command, [

@@ -19,6 +19,12 @@ export function registerRepair(program: Command): void {
     .option('--data <dir>', 'data folder of the node, as for start')
     .option('--network <name>', '"paper", or a file of network parameters')
     .option('--new-key', 'give up a lost or damaged node.key: the next start makes another node')
+    .addHelpText(
+      'after',
+      `
+The exit code is 0 where the chain is whole in the end, and ${exitCodes.refused.code} where blocks or transactions are named as missing: a good
+node still has them.`,
+    )
     .action(async (flags: Flags, self: Command) => {
       const { loadConfig } = await import('../../config/load-config.js')
       const { repair } = await import('../../node/repair.js')
