@@ -8,15 +8,13 @@ import { announcedBlock } from '#emrchain/protocol/announced-block.js'
 import { decodeCar, encodeCar } from '#emrchain/protocol/car.js'
 import { MAX_ANNOUNCED } from '#emrchain/protocol/peer-messages.js'
 import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
-import { createBlockMaker, type TestScope } from '../fixtures/block-maker.js'
+import { createBlockMaker } from '../fixtures/block-maker.js'
 import { askAs } from '../fixtures/signed-request.js'
 import { type AnswerRequest, type StandIn, sendJson, standInFor } from '../fixtures/stand-in-peer.js'
-import { get, post, postBytes, startNode as startAnyNode, type TestNode } from '../fixtures/start-node.js'
+import { get, post, postBytes, startQuietNode as startNode, type TestNode } from '../fixtures/start-node.js'
 
 /** What is announced, fetched and told on, counted at stand-ins that hand on what a real node has. */
 
-const startNode = (t: TestScope, options = {}) =>
-  startAnyNode(t, options, { networkOptions: { syncInterval: 3_600_000 } })
 const maker = createBlockMaker()
 const FETCH = 'POST /transactions/fetch'
 const ANNOUNCE = 'POST /announcements'

@@ -5,12 +5,12 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { calledUrl, ownNames } from '#emrchain/http/own-names.js'
-import { createBlockMaker, type TestScope } from '../fixtures/block-maker.js'
+import { createBlockMaker } from '../fixtures/block-maker.js'
 import { createAuthority } from '../fixtures/certificates.js'
 import {
   agree,
   folderOf,
-  startNode as startAnyNode,
+  startQuietNode as startNode,
   type TestNode,
   transactionsOf,
   until,
@@ -18,8 +18,6 @@ import {
 
 /** Nodes that speak https to each other, with certificates of an authority of their own. */
 
-const startNode = (t: TestScope, options = {}) =>
-  startAnyNode(t, options, { networkOptions: { syncInterval: 3_600_000 } })
 const maker = createBlockMaker()
 const mine = ({ node }: TestNode) => node.mine(new AbortController().signal)
 

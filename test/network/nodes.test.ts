@@ -2,21 +2,18 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { cidToHex } from '#emrchain/protocol/cid.js'
-import type { TestScope } from '../fixtures/block-maker.js'
 import {
   agree,
   easyNetwork,
   get,
   post,
-  startNode as startAnyNode,
+  startQuietNode as startNode,
   type TestNode,
   transactionsOf,
   until,
 } from '../fixtures/start-node.js'
 
 /** Nodes that tell each other: no test waits for the regular round of questions, which is an hour away. */
-const startNode = (t: TestScope, options = {}) =>
-  startAnyNode(t, options, { networkOptions: { syncInterval: 3_600_000 } })
 
 const HELLO = 'QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o'
 

@@ -20,17 +20,15 @@ import {
   verifyRequest,
 } from '#emrchain/protocol/request-signature.js'
 import { readDocument } from '../docs/markdown.js'
-import { createBlockMaker, signerOf, type TestScope } from '../fixtures/block-maker.js'
+import { createBlockMaker, signerOf } from '../fixtures/block-maker.js'
 import { multipart } from '../fixtures/multipart.js'
 import { askAs, digestOf, greetAs, type Oddities, type SignedBy, signedHeaders } from '../fixtures/signed-request.js'
 import { sendSigned, standInFor } from '../fixtures/stand-in-peer.js'
-import { ask, get, post, startNode as startAnyNode, type TestNode } from '../fixtures/start-node.js'
+import { ask, get, post, startQuietNode as startNode, type TestNode } from '../fixtures/start-node.js'
 
 /** Who a peer is: signatures of requests, proofs of keys and addresses, and whom a node calls. */
 
-const HOUR = 3_600_000
 const CBOR = 'application/vnd.ipld.dag-cbor'
-const startNode = (t: TestScope, options = {}) => startAnyNode(t, options, { networkOptions: { syncInterval: HOUR } })
 const keyOf = (signer: Signer): string => Buffer.from(signer.publicKey).toString('hex')
 const strangerAt = (url: string): SignedBy => ({ signer: createNativeSigner(randomBytes(32)), url })
 const helloOf = (node: TestNode, { signer, url }: SignedBy) => ({ ...node.node.hello(), url, key: keyOf(signer) })

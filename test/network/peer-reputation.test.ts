@@ -9,18 +9,14 @@ import { BAN_TIME, costOf, HALF_LIFE } from '#emrchain/network/misbehaviour.js'
 import { createPeerBook, type PeerBook, type PeerBookDependencies } from '#emrchain/network/peer-book.js'
 import { CAR_MEDIA_TYPE, encodeBlocks, encodeHeaders } from '#emrchain/protocol/car.js'
 import type { HelloMessage } from '#emrchain/protocol/peer-messages.js'
-import { createBlockMaker, type TestScope } from '../fixtures/block-maker.js'
+import { createBlockMaker } from '../fixtures/block-maker.js'
 import { askAs, greetAs, type SignedBy } from '../fixtures/signed-request.js'
 import { type AnswerRequest, type StandIn, sendJson, sendSigned, standInFor } from '../fixtures/stand-in-peer.js'
-import { agree, get, post, startNode as startAnyNode, type TestNode, until } from '../fixtures/start-node.js'
+import { agree, get, post, startQuietNode as startNode, type TestNode, until } from '../fixtures/start-node.js'
 
 /** What becomes of peers: points, bans, pauses, blocks, and who is kept. */
 
-const HOUR = 3_600_000
 const CBOR = 'application/vnd.ipld.dag-cbor'
-const hourly = { networkOptions: { syncInterval: HOUR } }
-const startNode = (t: TestScope, options = {}, dependencies = {}) =>
-  startAnyNode(t, options, { ...hourly, ...dependencies })
 const mine = async ({ node }: TestNode, blocks = 1): Promise<void> => {
   for (let n = 0; n < blocks; n++) await node.mine(new AbortController().signal)
 }

@@ -84,10 +84,10 @@ async function add(path: string, { name, user, mine }: AddFlags, command: Comman
   }
 }
 
-/** What is there when the record of a file could not be handed in. */
+/** What is there when handing in the record of a file failed; an answer that was lost may have been a yes. */
 const halfDone = (cid: string): string =>
-  `The file is stored, encrypted, as ${cid}, and its key is in the wallet: "emrchain get ${cid}" works. But it has no \
-record, so it is not on the chain. Adding it again stores a second copy.`
+  `The file is stored, encrypted, as ${cid}, and its key is in the wallet, but its record may not have come through: \
+"emrchain list" shows whether it has. Adding the file again stores a second copy.`
 
 type Added = Awaited<ReturnType<typeof add>>
 
