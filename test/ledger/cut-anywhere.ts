@@ -3,10 +3,17 @@
 /** Whether the long form runs: `npm run torture` sets it. The short form takes every 11th place. */
 export const isLong = process.env.EMRCHAIN_LONG === '1'
 const STEP = isLong ? 1 : 11
+/** In the long form several processes share the places; this one has each `of`-th, from the `share`-th on. */
+const [share = 0, of = 1] = (process.env.EMRCHAIN_SHARE ?? '0/1').split('/').map(Number)
 
-/** Numbers from `from` to `to`, both included: all of them in the long form, spread ones in the short form. */
+/**
+ * Numbers from `from` to `to`, both included: all of them in the long form, or this process's share of them; spread
+ * ones in the short form.
+ */
 export const range = (from: number, to: number): number[] =>
-  Array.from({ length: to - from + 1 }, (_, at) => from + at).filter((at) => (at - from) % STEP === 0 || at === to)
+  Array.from({ length: to - from + 1 }, (_, at) => from + at)
+    .filter((at) => (at - from) % STEP === 0 || at === to)
+    .filter((_, place) => place % of === share)
 
 /** Runs `check` for every length, four at a time, each worker with a folder name of its own; stops at the first report. */
 export const forEvery = async (

@@ -17,8 +17,9 @@ export const toSection = (value: unknown): Section => {
   return { cid: cidOf(bytes), bytes }
 }
 
-/** A record; `note` tells two of one name apart. */
-export const record = (name: string, user = 'ann', note = 0): Section => toSection({ name, user, note })
+/** A record; `note` tells two of one name apart, `padding` makes it longer by so many bytes and a few. */
+export const record = (name: string, user = 'ann', note = 0, padding = 0): Section =>
+  toSection({ name, user, note, ...(padding > 0 && { padding: new Uint8Array(padding) }) })
 
 export interface ExampleBlock {
   readonly sections: readonly Section[]
@@ -92,29 +93,34 @@ export const extend = async (ledger: Ledger, blocks: readonly ExampleBlock[]): P
   }
 }
 
-/** A straight chain on `from`; each block holds so many records called after its height. */
+/** A straight chain on `from`; each block holds so many records called after its height, each so much longer. */
 export const straightChain = (
   length: number,
   from: ExampleBlock = genesis,
   mark = 'r',
   records = 1,
+  padding = 0,
 ): ExampleBlock[] => {
   const blocks: ExampleBlock[] = []
   for (let parent = from; blocks.length < length; ) {
     const name = `${mark}${parent.facts.height + 1}`
     parent = child(
       parent,
-      Array.from({ length: records }, (_, note) => record(name, 'ann', note)),
+      Array.from({ length: records }, (_, note) => record(name, 'ann', note, padding)),
     )
     blocks.push(parent)
   }
   return blocks
 }
 
-/** Long enough for the last two blocks to have 64 KiB in the long form. */
-const RECORDS_A_BLOCK = isLong ? 480 : 1
+/** The last two blocks have 64 KiB in the long form: some records, so that each opening stays short. */
+const LAST_BLOCKS = isLong ? { records: 20, padding: 1600 } : { records: 1, padding: 0 }
+const firstBlocks = straightChain(3)
 /** A chain of five blocks, and the ids of all of it, genesis first. */
-export const blocks = straightChain(5, genesis, 'r', RECORDS_A_BLOCK)
+export const blocks = [
+  ...firstBlocks,
+  ...straightChain(2, firstBlocks.at(-1), 'r', LAST_BLOCKS.records, LAST_BLOCKS.padding),
+]
 export const all = [genesis, ...blocks].map(({ facts }) => facts.id.toString())
 
 export const sizeOf = async (path: string): Promise<number> => (await stat(path)).size

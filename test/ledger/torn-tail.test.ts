@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { isEmrError } from '#emrchain/errors.js'
 import { isThere } from '#emrchain/ledger/data-folder.js'
-import { difference, forEvery, range } from './cut-anywhere.js'
+import { difference, forEvery, isLong, range } from './cut-anywhere.js'
 import {
   all,
   blocks,
@@ -15,7 +15,7 @@ import {
   sizeOf,
 } from './example-chain.js'
 
-const patient = { timeout: 100_000 }
+const patient = { timeout: isLong ? 7_200_000 : 100_000 }
 
 t.test('a tail that was never acknowledged is cut, wherever the write stopped', patient, async (t) => {
   const folder = t.testdir()
@@ -27,7 +27,8 @@ t.test('a tail that was never acknowledged is cut, wherever the write stopped', 
   await ledger.appendBlocks(blocks.slice(3))
   await ledger.close()
   const whole = await readFile(join(base, 'chain.car'))
-  const report = await forEvery(range(durable, whole.length), async (length, worker) => {
+  const places = range(durable, whole.length)
+  const report = await forEvery(places, async (length, worker) => {
     const copy = join(folder, worker)
     await copyFolder(base, copy)
     await truncate(join(copy, 'chain.car'), length)
@@ -44,7 +45,7 @@ t.test('a tail that was never acknowledged is cut, wherever the write stopped', 
     const isRebuilt = length < whole.length
     return difference(found, { chain: all.slice(0, 4), cut: length - durable, tail: 0, isRebuilt })
   })
-  t.equal(report, undefined)
+  t.equal(report, undefined, `${places.length} places`)
 })
 
 t.test(
@@ -55,7 +56,8 @@ t.test(
     const base = join(folder, 'base')
     const ends = await makeAcknowledged(base, blocks)
     const whole = await readFile(join(base, 'chain.car'))
-    const report = await forEvery(range(ends[3] ?? 0, whole.length - 1), async (length, worker) => {
+    const places = range(ends[3] ?? 0, whole.length - 1)
+    const report = await forEvery(places, async (length, worker) => {
       const copy = join(folder, worker)
       if (!(await isThere(copy))) await copyFolder(base, copy)
       const path = join(copy, 'chain.car')
@@ -66,7 +68,7 @@ t.test(
         : error
       return difference(found, { offset: length, left: length })
     })
-    t.equal(report, undefined)
+    t.equal(report, undefined, `${places.length} places`)
     await writeFile(join(folder, 'copy0', 'chain.car'), whole)
     const ledger = await openExample(join(folder, 'copy0'))
     t.same(await readMainChain(ledger), all, 'with the bytes back it opens')
@@ -78,7 +80,8 @@ t.test('without state and index the whole blocks count, wherever the file ends',
   const folder = t.testdir()
   const base = join(folder, 'base')
   const ends = await makeAcknowledged(base, blocks)
-  const report = await forEvery(range(ends[3] ?? 0, ends.at(-1) ?? 0), async (length, worker) => {
+  const places = range(ends[3] ?? 0, ends.at(-1) ?? 0)
+  const report = await forEvery(places, async (length, worker) => {
     const copy = join(folder, worker)
     await copyFolder(base, copy)
     await rm(join(copy, 'state'), { recursive: true })
@@ -92,5 +95,5 @@ t.test('without state and index the whole blocks count, wherever the file ends',
     const count = ends.filter((end) => end <= length).length
     return difference({ chain, left }, { chain: all.slice(0, count), left: ends[count - 1] })
   })
-  t.equal(report, undefined)
+  t.equal(report, undefined, `${places.length} places`)
 })
