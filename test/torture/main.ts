@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { easyNetworkFile } from '../fixtures/block-maker.js'
 import { killRounds } from '../fixtures/kill-rounds.js'
 import { seedOfRun } from '../fixtures/random.js'
-import { allCrashes, earlyKills } from './crashes.js'
+import { allCrashes, earlyKills, switchKills, type TimedKills } from './crashes.js'
 import { flips } from './flips.js'
 import { fuzz } from './fuzz.js'
 import { hostile } from './hostile.js'
@@ -82,11 +82,13 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
   crashes: (folder) => allCrashes(folder, amountOf('crashes', 8), say),
 
   async early(folder) {
-    const { kills, beforeReady, faults } = await earlyKills(folder, amountOf('early', 100))
-    for (const fault of faults) say(`early: ${fault}`)
-    const many = `${kills} kills, ${beforeReady} before it answered`
-    const enough = beforeReady > kills * 0.3 ? 0 : 1
-    return [{ what: 'a node killed as it starts', 'how many': many, lost: faults.length, wrong: enough }]
+    const report = await earlyKills(folder, amountOf('early', 100))
+    return [timedKills('early', 'a node killed as it starts', report)]
+  },
+
+  async switches(folder) {
+    const report = await switchKills(folder, amountOf('switches', 100))
+    return [timedKills('switches', 'a node killed as it changes to another branch', report)]
   },
 
   slow: (folder) => slow(folder, say),
@@ -110,6 +112,13 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
       { what: 'recovery, the long form', 'how many': `${recovery.checks} checks`, lost: 0, wrong: recovery.failed },
     ]
   },
+}
+
+/** Too few kills within the scene count as wrong: the rest shows nothing. */
+function timedKills(part: string, what: string, { kills, within, faults }: TimedKills): Row {
+  for (const fault of faults) say(`${part}: ${fault}`)
+  const many = `${kills} kills, ${within} before it had done so`
+  return { what, 'how many': many, lost: faults.length, wrong: within > kills * 0.3 ? 0 : 1 }
 }
 
 /** Runs a test in its long form, or one process's `share` of it. @returns also how many places its checks speak of */
