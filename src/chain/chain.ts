@@ -13,9 +13,9 @@ import { cidToHex, idKey } from '../protocol/cid.js'
 import { compactToTarget } from '../protocol/compact-target.js'
 import type { IdentifiedHeader } from '../protocol/header.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
+import type { SignatureClaim } from '../protocol/signatures-of-others.js'
 import {
   MAX_TIME_AHEAD,
-  type SignatureClaim,
   type SignatureRules,
   type SignedTransaction,
   transactionClaims,

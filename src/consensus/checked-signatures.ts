@@ -1,4 +1,5 @@
-import type { SignatureClaim, SignatureRules } from '../protocol/transaction.js'
+import type { SignatureClaim } from '../protocol/signatures-of-others.js'
+import type { SignatureRules } from '../protocol/transaction.js'
 
 /** What a check ahead found. `unknown`: nothing yet. */
 export type SignatureVerdict = 'good' | 'bad key' | 'bad signature' | 'unknown'

@@ -3,7 +3,7 @@ import type { RecordOnChain } from '../node/emr-node.js'
 import type { Block } from '../protocol/block.js'
 import { cidToHex, decodeFileCid } from '../protocol/cid.js'
 import type { IdentifiedHeader } from '../protocol/header.js'
-import type { SignedTransaction } from '../protocol/transaction.js'
+import { clearLabelOf, fileOf, type SignedTransaction } from '../protocol/transaction.js'
 import { type Static, Type } from '../typebox.js'
 
 /** The shapes of the paper's API: its names, its order of keys, and our additions beside them. */
@@ -12,7 +12,7 @@ export const PaperTransaction = Type.Object({
   EHR_name: Type.Union([Type.String(), Type.Null()], { description: 'null where the record carries no clear label' }),
   file_name: Type.Union([Type.String(), Type.Null()]),
   id: Type.String({ description: 'CID of the signed transaction' }),
-  ipfs_hash: Type.String(),
+  ipfs_hash: Type.Union([Type.String(), Type.Null()], { description: 'null of what is no record' }),
   signer: Type.String({ description: 'Ed25519 key, hexadecimal' }),
   size: Type.Union([Type.String(), Type.Null()], { description: 'cumulative size of the DAG, as IPFS prints it' }),
   user_id: Type.Union([Type.String(), Type.Null()]),
@@ -54,15 +54,17 @@ export const paperIndex = (header: { height: number }): number => header.height 
 /** A time as Python prints it: UTC, with microseconds. */
 export const paperTimestamp = (ms: number): string => new Date(ms).toISOString().replace('T', ' ').replace('Z', '000')
 
-export function paperTransaction({ id, from, body }: SignedTransaction): PaperTransaction {
+export function paperTransaction(transaction: SignedTransaction): PaperTransaction {
+  const { id, from } = transaction
+  const [label, file] = [clearLabelOf(transaction), fileOf(transaction)]
   return {
-    EHR_name: body.label?.EHR_name ?? null,
-    file_name: body.label?.file_name ?? null,
+    EHR_name: label?.EHR_name ?? null,
+    file_name: label?.file_name ?? null,
     id: id.toString(),
-    ipfs_hash: decodeFileCid(body.file).toString(),
+    ipfs_hash: file ? decodeFileCid(file).toString() : null,
     signer: bytesToHex(from),
-    size: body.label ? String(body.label.size) : null,
-    user_id: body.label?.user_id ?? null,
+    size: label ? String(label.size) : null,
+    user_id: label?.user_id ?? null,
   }
 }
 
@@ -80,8 +82,8 @@ export function paperBlock({ header, transactions }: Pick<Block, 'header' | 'tra
 
 /** Only records with a label are found by name. */
 export function recordMatch({ transaction, block, confirmations }: RecordOnChain): RecordMatch | undefined {
-  const { label, file } = transaction.body
-  if (!label) return undefined
+  const [label, file] = [clearLabelOf(transaction), fileOf(transaction)]
+  if (!label || !file) return undefined
   return {
     'File info': { Hash: decodeFileCid(file).toString(), Name: label.file_name, Size: String(label.size) },
     EHR_name: label.EHR_name,

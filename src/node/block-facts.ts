@@ -4,7 +4,7 @@ import { type Block, blockFromSections, type Section } from '../protocol/block.j
 import { isHeaderSection } from '../protocol/car.js'
 import { decodeFileCid } from '../protocol/cid.js'
 import { decodeHeader } from '../protocol/header.js'
-import type { SignedTransaction } from '../protocol/transaction.js'
+import { clearLabelOf, fileOf, type SignedTransaction } from '../protocol/transaction.js'
 
 const encoder = new TextEncoder()
 
@@ -21,8 +21,9 @@ export const fileKey = (file: Uint8Array): LookupKey => ({
   key: decodeFileCid(file).multihash.digest,
 })
 
-function lookupsOf({ body }: SignedTransaction): LookupKey[] {
-  const { file, label } = body
+function lookupsOf(transaction: SignedTransaction): LookupKey[] {
+  const [file, label] = [fileOf(transaction), clearLabelOf(transaction)]
+  if (!file) return []
   if (!label) return [fileKey(file)]
   const names = new Set([label.EHR_name, label.file_name])
   return [fileKey(file), ...[...names].flatMap((name) => [nameKey(name), userNameKey(label.user_id, name)])]

@@ -6,16 +6,11 @@ import type { Ledger } from '../ledger/ledger.js'
 import type { Match } from '../ledger/lookup-table.js'
 import type { Mempool } from '../mempool/mempool.js'
 import type { Section } from '../protocol/block.js'
+import { isLabelText, MAX_LABEL_BYTES } from '../protocol/bodies/record.js'
 import { encodeCar } from '../protocol/car.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
 import { TRANSACTIONS_PER_ANSWER_BYTES } from '../protocol/peer-messages.js'
-import {
-  decodeTransaction,
-  isLabelText,
-  MAX_LABEL_BYTES,
-  type SignedTransaction,
-  signRecord,
-} from '../protocol/transaction.js'
+import { clearLabelOf, decodeTransaction, type SignedTransaction, signRecord } from '../protocol/transaction.js'
 import { fileKey, nameKey, userNameKey } from './block-facts.js'
 import type { RecordOnChain, TransactionStatus } from './emr-node.js'
 import type { FileService } from './file-service.js'
@@ -119,7 +114,7 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
       const found: RecordOnChain[] = []
       for (const match of ledger.newest(nameKey(name), { limit: MAX_MATCHES })) {
         const record = await onChain(match)
-        const user = record?.transaction.body.label?.user_id
+        const user = record && clearLabelOf(record.transaction)?.user_id
         if (!record || user === undefined || users.has(user)) continue
         users.add(user)
         found.push(record)
@@ -142,7 +137,8 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
 
     async nameOf(file) {
       const [newest] = ledger.newest(fileKey(file.bytes), { limit: 1 })
-      return newest && (await onChain(newest))?.transaction.body.label?.file_name
+      const record = newest && (await onChain(newest))
+      return record && clearLabelOf(record.transaction)?.file_name
     },
   }
 }

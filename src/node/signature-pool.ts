@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { SignatureVerdict } from '../consensus/checked-signatures.js'
 import { EmrError } from '../errors.js'
-import type { SignatureClaim } from '../protocol/transaction.js'
+import type { SignatureClaim } from '../protocol/signatures-of-others.js'
 import { packClaims, type SliceReply, verdictCodes } from './signature-slices.js'
 
 export interface SignaturePoolOptions {

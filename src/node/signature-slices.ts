@@ -1,5 +1,5 @@
+import type { SignatureClaim } from '../protocol/signatures-of-others.js'
 /** How claims of signatures travel to the threads that judge them: packed, since copying objects costs as much. */
-import type { SignatureClaim } from '../protocol/transaction.js'
 
 /** What is found of one claim. `unknown`: another claim of the slice was wrong before it. */
 export const verdictCodes = { unknown: 0, good: 1, badKey: 2, badSignature: 3 } as const

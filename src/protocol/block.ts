@@ -5,7 +5,8 @@ import { EmrError } from '../errors.js'
 import { decodeCanonical, encodeCanonical, equalBytes, isBytes } from './canonical.js'
 import { CHAIN_CID_LENGTH, cidOf, isChainCid, isChainLink, isCidOf } from './cid.js'
 import { decodeHeader, EMPTY_LIST, type IdentifiedHeader } from './header.js'
-import { decodeTransaction, type SignatureClaim, type SignedTransaction } from './transaction.js'
+import type { SignatureClaim } from './signatures-of-others.js'
+import { decodeTransaction, type SignedTransaction } from './transaction.js'
 
 const SIGNED_PREFIX = new TextEncoder().encode('emrchain/block/v1')
 

@@ -4,7 +4,7 @@ import { isPreferred } from '#emrchain/consensus/fork-choice.js'
 import { nameKey } from '#emrchain/node/block-facts.js'
 import type { Block } from '#emrchain/protocol/block.js'
 import type { IdentifiedHeader } from '#emrchain/protocol/header.js'
-import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
+import { clearLabelOf, type SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker, type OpenChain, openChain, type TestScope } from '../fixtures/block-maker.js'
 
 /** From one branch to another and back: `npm run torture -- reorg` has the long one. */
@@ -67,7 +67,7 @@ function watch({ ledger }: OpenChain, [ours, theirs]: readonly [Block, Block]) {
       const found = ledger.confirmation(transaction.id)
       if ((found !== undefined) !== isThere) wrong.push('a record without its block, or a block without its record')
       if (found && !ledger.blockAt(found.height)?.id.equals(found.block)) wrong.push('a record in another block')
-      const label = nameKey(transaction.body.label?.EHR_name ?? '')
+      const label = nameKey(clearLabelOf(transaction)?.EHR_name ?? '')
       if ((ledger.newest(label, { limit: 1 }).length === 1) !== isThere) wrong.push('a name without its record')
     }
   }

@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type ErrorCode, errors } from '#emrchain/errors.js'
 import { buildServer } from '#emrchain/http/build-server.js'
+import type { BareRecordBody } from '#emrchain/protocol/bodies/record.js'
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { encodeBlocks } from '#emrchain/protocol/car.js'
 import type { NetworkFile } from '#emrchain/protocol/network-parameters.js'
-import { type RecordBody, type SignedTransaction, signRecord } from '#emrchain/protocol/transaction.js'
+import { type SignedTransaction, signRecord } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker, easyNetworkFile, signerOf } from '../fixtures/block-maker.js'
 import { multipart } from '../fixtures/multipart.js'
 import {
@@ -345,7 +346,7 @@ t.test('addresses and methods', async (t) => {
 })
 
 /** A signed record for a network, before anything is broken about it. */
-function recordFor(file: NetworkFile, body: Partial<RecordBody> = {}, at = Date.now()): SignedTransaction {
+function recordFor(file: NetworkFile, body: Partial<BareRecordBody> = {}, at = Date.now()): SignedTransaction {
   const { genesis, record } = createBlockMaker(file)
   const { body: usual } = record('MRI')
   return signRecord({ chain: genesis.id, at, body: { ...usual, ...body } }, signerOf('patient'))

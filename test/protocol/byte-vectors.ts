@@ -1,7 +1,7 @@
 import type { ErrorCode } from '#emrchain/errors.js'
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import type { IdentifiedHeader } from '#emrchain/protocol/header.js'
-import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
+import type { BareRecord } from '#emrchain/protocol/transaction.js'
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const text = (value: string): string => hex(Buffer.from(value))
@@ -78,7 +78,7 @@ export interface RefusedItem {
 }
 
 /** Encodings of values, and items that are no transaction or header, each with the code of its fault. */
-export function byteVectors(record: SignedTransaction, header: IdentifiedHeader) {
+export function byteVectors(record: BareRecord, header: IdentifiedHeader) {
   const { id: _id, bytes: _bytes, ...fields } = record
   const { sig: _sig, ...unsigned } = fields
   const { file, label } = fields.body

@@ -18,7 +18,7 @@ import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { decodeBlocks, encodeBlocks, encodeCar } from '#emrchain/protocol/car.js'
 import { cidOf, cidToHex } from '#emrchain/protocol/cid.js'
 import { decodeHeader, type IdentifiedHeader } from '#emrchain/protocol/header.js'
-import { decodeTransaction } from '#emrchain/protocol/transaction.js'
+import { decodeTransaction, type SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { rules, signerOf } from '../fixtures/block-maker.js'
 import {
   chainFile,
@@ -259,7 +259,7 @@ t.test('both read the same items', options, async (t) => {
 })
 
 /** A record with other fields under the old signature. */
-function resigned(record: typeof plain, change: object): typeof plain {
+function resigned(record: typeof plain, change: object): SignedTransaction {
   const { id: _id, bytes: _bytes, ...fields } = record
   return decodeTransaction(encodeCanonical({ ...fields, ...change }))
 }

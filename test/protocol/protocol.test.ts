@@ -12,6 +12,7 @@ import {
   encodeTransactionList,
   headerSections,
 } from '#emrchain/protocol/block.js'
+import { isLabelText } from '#emrchain/protocol/bodies/record.js'
 import { decodeCanonical, encodeCanonical } from '#emrchain/protocol/canonical.js'
 import {
   decodeBlocks,
@@ -25,7 +26,7 @@ import { cidOf, parseChainId, parseFileCid } from '#emrchain/protocol/cid.js'
 import { compactToTarget, targetToCompact } from '#emrchain/protocol/compact-target.js'
 import { decodeHeader, encodeHeader, HEADER_LENGTH, NONCE_OFFSET } from '#emrchain/protocol/header.js'
 import { paperNetwork, parseNetworkFile } from '#emrchain/protocol/network-parameters.js'
-import { decodeTransaction, isLabelText } from '#emrchain/protocol/transaction.js'
+import { decodeTransaction } from '#emrchain/protocol/transaction.js'
 import { first, labelled, makeChains, makeVectors, paper, paperBlocks, plain, second } from './make-vectors.js'
 import { anyBytes, carBytes, headerBytes, listBytes, transactionBytes } from './mutated-items.js'
 
