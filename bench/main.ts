@@ -7,11 +7,12 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { decideBenchmark } from './decide.js'
 import type { Benchmark, Figure } from './figures.js'
 import { gossip } from './gossip.js'
 import { sync } from './sync.js'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { sync, gossip }
+const benchmarks: Readonly<Record<string, Benchmark>> = { sync, gossip, decide: decideBenchmark }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { easyNetworkFile } from '../fixtures/block-maker.js'
 import { killRounds } from '../fixtures/kill-rounds.js'
 import { seedOfRun } from '../fixtures/random.js'
+import { consent } from './consent.js'
 import { allCrashes, earlyKills, switchKills, type TimedKills } from './crashes.js'
 import { flips } from './flips.js'
 import { fuzz } from './fuzz.js'
@@ -98,6 +99,10 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
   hostile: (folder) => hostile(folder, say),
 
   flips: (folder) => flips(folder, amountOf('flips', 1000), say),
+
+  async consent() {
+    return consent(amountOf('consent', 100_000), say)
+  },
 
   async cuts() {
     say('cuts: the chain file cut at every byte')

@@ -53,7 +53,9 @@ export function decodeGrant(value: unknown): GrantBody {
   }
   if (!body.grantee) throw malformed('A grant is to somebody.')
   const secrets = body.records.length + body.keys.length
-  const length = body.seal ? body.seal.ct.length : 16
-  if (length !== secrets * 32 + 16 || (body.seal && secrets === 0)) throw malformed('The seal is not of its keys.')
+  if (!body.seal && body.keys.length > 0) throw malformed('It names keys and seals none.')
+  if (body.seal && (secrets === 0 || body.seal.ct.length !== secrets * 32 + 16)) {
+    throw malformed('The seal is not of its keys.')
+  }
   return body
 }
