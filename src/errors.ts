@@ -89,6 +89,7 @@ export const errors = {
   ),
   block_transaction_from_future: entry('The block holds a transaction that is dated later than it allows.', 'penalise'),
   block_too_large: entry('The block is over a size limit of the network.', 'penalise'),
+  block_miner_not_admitted: entry('Its miner is not admitted to this network.', 'penalise'),
   block_wrong_results: entry('The results of the header are not those of its transactions.', 'penalise'),
   block_unknown: entry('No block of this id or height is on the chain.'),
 

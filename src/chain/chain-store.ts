@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import type { Change, ReadState } from '../contract/state.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 
@@ -29,6 +30,10 @@ export interface ChainStore {
   placeOf(transaction: CID): { height: number; position: number } | undefined
   /** Ids of the stored blocks of all branches that hold a transaction. */
   holdersOf(transaction: CID): CID[]
+  /** The contract's state after the tip. */
+  readonly contract: ReadState
+  /** What to write over the state after the main chain's block at this height to have the state before it. */
+  undoAt(height: number): readonly Change[]
   /** The whole block, every part checked against its CID. */
   readBlock(id: CID): Promise<Block>
   /** Ids of the transactions of a block. */

@@ -5,7 +5,9 @@ import { checkHeader } from '../consensus/check-header.js'
 import { rulesWithVerdicts, type SignatureVerdict } from '../consensus/checked-signatures.js'
 import { workOf } from '../consensus/difficulty.js'
 import { isPreferred } from '../consensus/fork-choice.js'
-import { applyTransactions } from '../contract/apply.js'
+import { applyAll } from '../contract/apply-block.js'
+import { mayMine } from '../contract/may-mine.js'
+import { createOverlay, type Overlay } from '../contract/state.js'
 import { EmrError, isEmrError } from '../errors.js'
 import { type Block, headerClaim, type SignedHeader } from '../protocol/block.js'
 import { equalBytes } from '../protocol/canonical.js'
@@ -13,13 +15,14 @@ import { cidToHex, idKey } from '../protocol/cid.js'
 import { compactToTarget } from '../protocol/compact-target.js'
 import type { IdentifiedHeader } from '../protocol/header.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
-import type { SignatureClaim } from '../protocol/signatures-of-others.js'
+import { claimsOfOthers, type SignatureClaim } from '../protocol/signatures-of-others.js'
 import {
   MAX_TIME_AHEAD,
   type SignatureRules,
   type SignedTransaction,
   transactionClaims,
 } from '../protocol/transaction.js'
+import { applyTo, createBranchState } from './branch-state.js'
 import { type BranchPlace, createBranches } from './branches.js'
 import type { ChainStore, StoredBlock } from './chain-store.js'
 import { createEarlyBlocks } from './early-blocks.js'
@@ -76,6 +79,8 @@ export interface Chain {
    * @throws EmrError as `addBlock`, for the first block that is invalid; those before it are kept
    */
   addBlocks(blocks: readonly Block[]): Promise<AddOutcome>
+  /** Result codes of transactions in a block of this time on the tip, one byte each. */
+  resultsOf(transactions: readonly SignedTransaction[], time: number): Uint8Array
   /** Checks headers, parents first. @throws EmrError as `addBlock`; those before the wrong one are kept */
   addHeaders(headers: readonly SignedHeader[]): Promise<void>
   /**
@@ -104,6 +109,7 @@ export function createChain(dependencies: ChainDependencies): Chain {
   const invalid = new Set<string>()
   const serial = createSerial()
   const side = createSideBranch(store)
+  const states = createBranchState(store, side)
   const events = new EventEmitter<{ tipChanged: [TipChanged]; early: [] }>()
 
   const tipEnd = (): { id: CID; work: bigint } => {
@@ -165,7 +171,11 @@ export function createChain(dependencies: ChainDependencies): Chain {
   }
 
   /** The blocks whose bodies hold, up to the first that does not. */
-  function checkBodies(run: readonly Block[], by: SignatureRules): { checked: Block[]; error?: unknown } {
+  function checkBodies(
+    run: readonly Block[],
+    by: SignatureRules,
+    state: Overlay,
+  ): { checked: Block[]; error?: unknown } {
     const checked: Block[] = []
     const first = run[0]
     if (!first) return { checked }
@@ -173,12 +183,13 @@ export function createChain(dependencies: ChainDependencies): Chain {
     const fresh = new Set<string>()
     for (const block of run) {
       try {
+        if (!mayMine(state, block.header.miner, block.header.time)) throw new EmrError('block_miner_not_admitted')
         checkBody(block, {
           network,
           genesis,
           rules: by,
           isOnBranch: (id) => fresh.has(idKey(id)) || isOnBranch(id),
-          resultsOf: (of) => applyTransactions(of.transactions),
+          resultsOf: (of) => applyTo(state, of),
         })
       } catch (error) {
         if (isEmrError(error)) markInvalid(block.header.id)
@@ -209,12 +220,14 @@ export function createChain(dependencies: ChainDependencies): Chain {
     const isBetter = isPreferred({ id: last.header.id, work }, tipEnd())
     const wanted = isBetter || branches.leadsToBetter(last.header.id, tipEnd())
     if (!wanted || !store.stored(first.header.parent)) return 'header'
-    const { checked, error } = checkBodies(run, by ?? (await checkedAhead(claimsOf(run))))
+    const verdicts = by ?? (await checkedAhead(claimsOf(run)))
+    const { checked, error } = checkBodies(run, verdicts, await states.after(first.header.parent))
     const end = checked.at(-1)
     let outcome: AddOutcome = 'header'
     if (end) {
       await store.append(checked)
       side.extend(checked)
+      if (error === undefined) states.keep(end.header.id)
       for (const { header } of checked) branches.remove(header.id)
       const endWork = store.stored(end.header.id)?.work ?? 0n
       const moves = isPreferred({ id: end.header.id, work: endWork }, tipEnd())
@@ -255,6 +268,7 @@ export function createChain(dependencies: ChainDependencies): Chain {
     }
     await store.switchTip({ tip, taken, returned })
     side.forget()
+    states.forget()
     events.emit('tipChanged', { tip: store.tip(), disconnected, connected, taken, returned })
   }
 
@@ -277,6 +291,11 @@ export function createChain(dependencies: ChainDependencies): Chain {
 
     addBlock: (block) => addBlocks([block]),
     addBlocks,
+
+    resultsOf(transactions, time) {
+      const height = store.tip().header.height + 1
+      return applyAll(createOverlay(store.contract), transactions, { height, time })
+    },
 
     addHeaders: (headers) =>
       serial(async () => {
@@ -343,8 +362,10 @@ export function createChain(dependencies: ChainDependencies): Chain {
 /** How many headers are checked in one go, so that others get their turn in between. */
 const HEADERS_AT_ONCE = 256
 
-const claimsOf = (blocks: readonly Block[]): SignatureClaim[] =>
-  transactionClaims(blocks.flatMap(({ transactions }) => transactions))
+function claimsOf(blocks: readonly Block[]): SignatureClaim[] {
+  const transactions = blocks.flatMap(({ transactions }) => transactions)
+  return [...transactionClaims(transactions), ...transactions.flatMap(claimsOfOthers)]
+}
 
 /** Blocks in lines, in which each is the child of the one before. */
 function linesOf(blocks: readonly Block[]): Block[][] {

@@ -3,12 +3,13 @@ import { checkBody } from '../consensus/check-body.js'
 import { checkHeader } from '../consensus/check-header.js'
 import { workOf } from '../consensus/difficulty.js'
 import { type BranchEnd, isPreferred } from '../consensus/fork-choice.js'
-import { applyTransactions } from '../contract/apply.js'
+import { mayMine } from '../contract/may-mine.js'
 import { EmrError, type ErrorCode } from '../errors.js'
 import type { Block } from '../protocol/block.js'
 import type { IdentifiedHeader } from '../protocol/header.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
 import type { SignatureRules } from '../protocol/transaction.js'
+import { createStateTree } from './state-tree.js'
 
 export interface VerifyDependencies {
   readonly network: NetworkParameters
@@ -52,6 +53,7 @@ interface Checked {
 export async function verifyChain(blocks: AsyncIterable<Block>, deps: VerifyDependencies): Promise<VerifiedChain> {
   const { network, genesis, rules, now } = deps
   const checked = new Map<string, Checked>([[genesis.id.toString(), { header: genesis, work: 0n }]])
+  const states = createStateTree(genesis, network)
   const holders = new Map<string, IdentifiedHeader[]>()
   let tip: Checked = { header: genesis, work: 0n }
   let transactions = 0
@@ -70,8 +72,9 @@ export async function verifyChain(blocks: AsyncIterable<Block>, deps: VerifyDepe
       checkHeader(block, parent.header, { network, rules, now: now() })
       const isOnBranch = (id: CID): boolean =>
         (holders.get(id.toString()) ?? []).some((holder) => isAncestor(holder, parent.header))
-      const resultsOf = (of: Block): Uint8Array => applyTransactions(of.transactions)
-      checkBody(block, { network, genesis: genesis.id, rules, isOnBranch, resultsOf })
+      if (!mayMine(states.after(parent.header), header.miner, header.time))
+        throw new EmrError('block_miner_not_admitted')
+      checkBody(block, { network, genesis: genesis.id, rules, isOnBranch, resultsOf: states.add })
       const end = { header, work: parent.work + workOf(header.target) }
       checked.set(header.id.toString(), end)
       for (const { id } of block.transactions) {

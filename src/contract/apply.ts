@@ -1,4 +1,5 @@
 import { isConsentRecord } from '../protocol/bodies/record.js'
+import type { Administrators } from '../protocol/network-parameters.js'
 import type { Transaction } from '../protocol/transaction.js'
 import { identityOfKey } from './actor.js'
 import { applyAccess, applyErasure, applyErasureReceipt } from './kinds/apply-access.js'
@@ -8,7 +9,7 @@ import { applyIdentity } from './kinds/apply-identity.js'
 import { applyRecord } from './kinds/apply-record.js'
 import { codeOf, type ResultCode } from './result-codes.js'
 import { NO_KEY, rows, thresholdOf } from './rows.js'
-import { type ContractState, tables } from './state.js'
+import { type ContractState, type ReadState, tables } from './state.js'
 
 /** The block of a transaction. */
 export interface BlockPlace {
@@ -17,18 +18,20 @@ export interface BlockPlace {
   readonly time: number
 }
 
-/** Who decides in a network: nobody, or so many of these keys. */
-export type Administrators = { readonly keys: readonly Uint8Array[]; readonly threshold: number } | null
-
 /** A transaction as the contract sees it: its signatures have been checked (`checkSignatures`). */
 export type Applied = Pick<Transaction, 'from' | 'kind' | 'body'> &
   Transaction & { readonly id: { readonly bytes: Uint8Array } }
 
-/** Writes what the parameters of a network say into an empty state. */
+/** Writes what the parameters of a network say into an empty state: nothing where it is open. */
 export function beginState(state: ContractState, administrators: Administrators): void {
-  state.put(tables.network, NO_KEY, rows.network.encode({ threshold: administrators?.threshold ?? 0 }))
-  for (const key of administrators?.keys ?? []) state.put(tables.firstAdministrators, key, Uint8Array.of(1))
+  if (!administrators) return
+  state.put(tables.network, NO_KEY, rows.network.encode({ threshold: administrators.threshold }))
+  for (const key of administrators.keys) state.put(tables.firstAdministrators, key, Uint8Array.of(1))
 }
+
+/** Where there are administrators there are no records without consent. */
+export const bareRecordCode = (state: ReadState): ResultCode =>
+  codeOf(thresholdOf(state) === 0 ? 'accepted' : 'bare_record')
 
 /**
  * Applies a transaction at its place in a block: its result code (docs/protocol.md, "Results"). Other than with code 0
@@ -38,9 +41,7 @@ export function apply(state: ContractState, transaction: Applied, { time }: Bloc
   const id = transaction.id.bytes
   if (transaction.kind === 'identity')
     return applyIdentity(state, { id, from: transaction.from, body: transaction.body })
-  if (transaction.kind === 'record' && !isConsentRecord(transaction.body)) {
-    return codeOf(thresholdOf(state) === 0 ? 'accepted' : 'bare_record')
-  }
+  if (transaction.kind === 'record' && !isConsentRecord(transaction.body)) return bareRecordCode(state)
   const author = identityOfKey(state, transaction.from)
   if (!author) return codeOf('unknown_author')
   const act = { id, time, author: author.id, from: transaction.from }
@@ -65,10 +66,3 @@ export function apply(state: ContractState, transaction: Applied, { time }: Bloc
       return applyErasureReceipt(state, act, transaction.body)
   }
 }
-
-/**
- * Result codes of a block's transactions in their order, where the network takes bare records only
- * (`checkTransaction` refuses all others): each has effect.
- */
-export const applyTransactions = (transactions: readonly Transaction[]): Uint8Array =>
-  Uint8Array.from(transactions, () => codeOf('accepted'))

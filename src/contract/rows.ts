@@ -53,6 +53,8 @@ export const rows = {
   erasures: createRow({ record: id }),
   /** Key: an erasure and a node. */
   erasureReceipts: createRow({ parts: u8 }),
+  /** Key: a node. Value: its newest certificate to mine. */
+  miners: createRow({ certificate: id }),
 } as const
 
 /** Bytes one after the other. */

@@ -18,6 +18,7 @@ export const tables = {
   uses: 14,
   erasures: 15,
   erasureReceipts: 16,
+  miners: 17,
 } as const
 
 /** What a contract reads: the value of a key in a table. Neither is written to by anybody. */

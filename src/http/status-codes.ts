@@ -53,6 +53,7 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   block_duplicate_transaction: 422,
   block_transaction_from_future: 422,
   block_too_large: 413,
+  block_miner_not_admitted: 422,
   block_wrong_results: 422,
   block_unknown: 404,
 

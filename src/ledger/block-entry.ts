@@ -1,5 +1,6 @@
 import { decode, encode } from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
+import type { ApplyBlock } from './contract-rows.js'
 import type { Place } from './section.js'
 
 /** A record label under which a transaction is found, such as a name or the CID of a file. */
@@ -27,6 +28,8 @@ export interface BlockFacts {
   readonly time: number
   /** In the order of the block. */
   readonly transactions: readonly TransactionFacts[]
+  /** What the contract makes of it; left out where all codes are 0 and the state stays as it is. */
+  readonly apply?: ApplyBlock | undefined
 }
 
 /** A chain block in the index. `offset` and `length` are those of its run of sections in the chain file. */
@@ -51,6 +54,7 @@ export interface PlacedTransaction extends TransactionFacts, Place {}
 export interface IndexedBlock {
   readonly entry: BlockEntry
   readonly transactions: readonly PlacedTransaction[]
+  readonly apply?: ApplyBlock | undefined
 }
 
 const workToBytes = (work: bigint): Uint8Array => {

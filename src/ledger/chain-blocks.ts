@@ -64,7 +64,7 @@ export const toIndexedBlock = (
     header: Uint8Array.from(last.bytes),
     signature: isGenesis ? null : Uint8Array.from(run[count + 1]?.bytes ?? []),
   }
-  return { entry, transactions }
+  return { entry, transactions, apply: facts.apply }
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   type IndexedBlock,
   type LookupKey,
 } from './block-entry.js'
+import { readState, resultsAt, type StateChange, type StateReader, stageState, undoAt } from './contract-rows.js'
 import type { Database, Writes } from './database.js'
 import { joinKey, keyAfter, uint32Key } from './keys.js'
 import { indexPrefix } from './layout.js'
@@ -69,6 +70,12 @@ export interface ChainIndex {
   matches(label: LookupKey): Iterable<Match>
   /** Blocks in the chain file that are not on the main chain. */
   staleBlocks(): BlockEntry[]
+  /** The state of the contract after the tip. */
+  readonly contract: StateReader
+  /** Result codes of the main chain's block at this height; undefined only where all of them are 0. */
+  resultsAt(height: number): Uint8Array | undefined
+  /** What to write over the contract's state after the main chain's block at this height to have that before it. */
+  undoAt(height: number): StateChange[]
   /** A digest of all that the index says of the main chain: see state-hash.ts. */
   stateHash(): Promise<string>
   /** Adds a block and makes it the tip. */
@@ -172,10 +179,17 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
       invariant(fits, 'Only a child of the tip can enter the main chain.')
       top = entry
     }
+    const staged = stageState(database)
+    for (const { entry } of disconnect) staged.disconnect(entry.height)
+    for (const { entry, apply } of connect) if (apply) staged.connect(entry.height, apply)
     database.writeNow((writes) => {
       for (const one of add) addBlock(writes, one)
       for (const one of disconnect) disconnectBlock(writes, one)
       for (const one of connect) connectBlock(writes, one)
+      for (const { key, value } of staged.writes()) {
+        if (value) writes.put(key, value)
+        else writes.remove(key)
+      }
       writes.put(progressKey, encode([newEnd, top?.id.bytes ?? null]))
     })
     tip = top
@@ -217,6 +231,10 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
         .rows({ start: prefix, end: keyAfter(prefix) })
         .map(({ key }) => namedBlock(CID.decode(key.subarray(prefix.length))))
     },
+
+    contract: readState(database),
+    resultsAt: (height) => resultsAt(database, height),
+    undoAt: (height) => undoAt(database, height),
 
     stateHash: () => stateHashOf({ database, tip: () => tip, block, isOnMainChain }),
 

@@ -43,6 +43,9 @@ type IndexReads = Pick<
   | 'newest'
   | 'matches'
   | 'staleBlocks'
+  | 'contract'
+  | 'resultsAt'
+  | 'undoAt'
   | 'stateHash'
 >
 
@@ -169,6 +172,9 @@ export const openLedger = async (folder: string, options: LedgerOptions): Promis
       newest: index.newest,
       matches: index.matches,
       staleBlocks: index.staleBlocks,
+      contract: index.contract,
+      resultsAt: index.resultsAt,
+      undoAt: index.undoAt,
       stateHash: index.stateHash,
       ...createChainReader(file, index),
       ...writer,

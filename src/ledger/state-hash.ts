@@ -18,7 +18,7 @@ const PAGE = 1_000
 
 /**
  * SHA-256, in hexadecimal, of all that an index says of the main chain: each height with its block, each
- * transaction with its place, each row under which a record is found. Where bytes lie in the chain file and
+ * transaction with its place, each row under which a record is found, the state of the contract. Where bytes lie in the chain file and
  * what is known of other branches do not count, so two indexes with one tip agree, however they came there.
  */
 export async function stateHashOf({ database, tip, block, isOnMainChain }: StateHashParts): Promise<string> {
@@ -38,6 +38,12 @@ export async function stateHashOf({ database, tip, block, isOnMainChain }: State
     for await (const { key, value } of allRows(database, indexPrefix.lookup)) {
       const [id] = decode<[Uint8Array, number, number]>(value)
       add(hash, ['lookup', key, id])
+    }
+    for (const [name, prefix] of [
+      ['contract', indexPrefix.contract] as const,
+      ['effects', indexPrefix.effects] as const,
+    ]) {
+      for await (const { key, value } of allRows(database, prefix)) add(hash, [name, key, value])
     }
     add(hash, ['tip', before ? factsOf(before) : null])
     const after = tip()

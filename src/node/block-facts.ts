@@ -1,10 +1,14 @@
 import { workOf } from '../consensus/difficulty.js'
+import { effectsOf, genesisEffects, isBareRecord } from '../contract/apply-block.js'
 import type { BlockFacts, LookupKey } from '../ledger/block-entry.js'
+import type { BlockReader } from '../ledger/chain-blocks.js'
 import { type Block, blockFromSections, type Section } from '../protocol/block.js'
+import { isConsentRecord } from '../protocol/bodies/record.js'
 import { isHeaderSection } from '../protocol/car.js'
 import { decodeFileCid } from '../protocol/cid.js'
 import { decodeHeader } from '../protocol/header.js'
-import { clearLabelOf, fileOf, type SignedTransaction } from '../protocol/transaction.js'
+import type { NetworkParameters } from '../protocol/network-parameters.js'
+import { fileOf, type SignedTransaction } from '../protocol/transaction.js'
 
 const encoder = new TextEncoder()
 
@@ -21,23 +25,30 @@ export const fileKey = (file: Uint8Array): LookupKey => ({
   key: decodeFileCid(file).multihash.digest,
 })
 
+/** What a transaction names by its id: a person, record, grant, certificate or erasure. */
+export const aboutKey = (id: Uint8Array): LookupKey => ({ namespace: 'about', key: id })
+/** Transactions that were signed with this Ed25519 key. */
+export const authorKey = (key: Uint8Array): LookupKey => ({ namespace: 'author', key })
+
+const ABOUT = ['patient', 'grantee', 'record', 'supersedes', 'subject', 'certificate', 'grant', 'previous', 'erasure']
+
 function lookupsOf(transaction: SignedTransaction): LookupKey[] {
-  const [file, label] = [fileOf(transaction), clearLabelOf(transaction)]
-  if (!file) return []
+  const { kind, body, from } = transaction
+  if (kind !== 'record' || isConsentRecord(body)) {
+    const fields: Readonly<Record<string, unknown>> = { ...body }
+    const named = ABOUT.map((name) => fields[name]).filter((id) => id instanceof Uint8Array)
+    const ids = new Map(named.map((id) => [Buffer.from(id).toString('latin1'), id]))
+    const file = fileOf(transaction)
+    return [...(file ? [fileKey(file)] : []), ...Array.from(ids.values(), aboutKey), authorKey(from)]
+  }
+  const { file, label } = body
   if (!label) return [fileKey(file)]
   const names = new Set([label.EHR_name, label.file_name])
   return [fileKey(file), ...[...names].flatMap((name) => [nameKey(name), userNameKey(label.user_id, name)])]
 }
 
-/** What the ledger notes about a block. */
-export const factsOf = ({ header, transactions }: Pick<Block, 'header' | 'transactions'>): BlockFacts => ({
-  id: header.id,
-  parent: header.parent,
-  height: header.height,
-  work: header.height === 0 ? 0n : workOf(header.target),
-  time: header.time,
-  transactions: transactions.map((transaction) => ({ id: transaction.id, lookups: lookupsOf(transaction) })),
-})
+/** A block as far as its facts follow from it. */
+type PlainBlock = Pick<Block, 'header' | 'transactions'>
 
 /** A block from the chain file. Genesis has no signature, and none is made up for it. */
 export function storedBlockFrom(sections: readonly Section[]): Block {
@@ -47,8 +58,34 @@ export function storedBlockFrom(sections: readonly Section[]): Block {
   return blockFromSections(sections)
 }
 
-/** How the ledger reads blocks. */
-export const blockReader = {
-  isHeader: isHeaderSection,
-  describe: (sections: readonly Section[]): BlockFacts => factsOf(storedBlockFrom(sections)),
+/** How the ledger reads the blocks of a network. */
+export interface NetworkBlocks extends BlockReader {
+  /** What the ledger notes about a block. */
+  factsOf(block: PlainBlock): BlockFacts
+}
+
+export function createBlockReader({ administrators }: Pick<NetworkParameters, 'administrators'>): NetworkBlocks {
+  /** Undefined where all codes are 0 and the state stays as it is, as with the paper's records. */
+  function applyOf({ header, transactions }: PlainBlock): BlockFacts['apply'] {
+    if (header.height === 0) return administrators ? () => genesisEffects(administrators) : undefined
+    if (!administrators && transactions.every(isBareRecord)) return undefined
+    return (state) => effectsOf(state, transactions, header)
+  }
+  const factsOf = (block: PlainBlock): BlockFacts => {
+    const { header, transactions } = block
+    return {
+      id: header.id,
+      parent: header.parent,
+      height: header.height,
+      work: header.height === 0 ? 0n : workOf(header.target),
+      time: header.time,
+      transactions: transactions.map((transaction) => ({ id: transaction.id, lookups: lookupsOf(transaction) })),
+      apply: applyOf(block),
+    }
+  }
+  return {
+    isHeader: isHeaderSection,
+    describe: (sections) => factsOf(storedBlockFrom(sections)),
+    factsOf,
+  }
 }

@@ -4,10 +4,10 @@ import type { Ledger } from '../ledger/ledger.js'
 import { blockSections, signedHeaderFromSections } from '../protocol/block.js'
 import { cidOf } from '../protocol/cid.js'
 import { decodeHeader } from '../protocol/header.js'
-import { factsOf, storedBlockFrom } from './block-facts.js'
+import { type NetworkBlocks, storedBlockFrom } from './block-facts.js'
 
 /** The ledger as the chain sees it: blocks instead of sections. */
-export function createChainStore(ledger: Ledger): ChainStore {
+export function createChainStore(ledger: Ledger, { factsOf }: Pick<NetworkBlocks, 'factsOf'>): ChainStore {
   let tip: StoredBlock | undefined
 
   return {
@@ -24,6 +24,8 @@ export function createChainStore(ledger: Ledger): ChainStore {
     placeOf: (transaction) => ledger.confirmation(transaction),
     holdersOf: (transaction) => ledger.appearances(transaction).map(({ block }) => block),
     readBlock: async (id) => storedBlockFrom(await ledger.readBlockSections(id)),
+    contract: ledger.contract,
+    undoAt: ledger.undoAt,
     async transactionIds(id) {
       // Transactions come first; list, signature and header are the last three.
       const sections = await ledger.readBlockSections(id)

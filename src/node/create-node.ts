@@ -4,7 +4,6 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import { createChain } from '../chain/chain.js'
 import { loadNetwork } from '../config/load-config.js'
 import type { NodeConfig } from '../config/node-config.js'
-import { isPreferred } from '../consensus/fork-choice.js'
 import { loadSodium } from '../crypto/ed25519-sodium-node.js'
 import { isEmrError } from '../errors.js'
 import { dataFolderPaths } from '../ledger/layout.js'
@@ -16,17 +15,17 @@ import { hostAndPort } from '../network/peer-address.js'
 import type { Peer } from '../network/peer-book.js'
 import { type ClientLimits, clientLimitsFor, createPeerClient } from '../network/peer-client.js'
 import { tipMessage } from '../network/sync.js'
-import { type Block, genesisSections, hashResults } from '../protocol/block.js'
+import { type Block, hashResults } from '../protocol/block.js'
 import { genesisHeader } from '../protocol/header.js'
 import { PROTOCOL_VERSION } from '../protocol/network-parameters.js'
 import type { HelloMessage } from '../protocol/peer-messages.js'
-import { blockReader } from './block-facts.js'
 import { createChainReads } from './chain-reads.js'
 import { createChainStore } from './chain-store.js'
 import { openChosenStore } from './choose-store.js'
 import { startEarlyTimer } from './early-timer.js'
 import type { EmrNode, NodeEvents } from './emr-node.js'
 import { createFileService } from './file-service.js'
+import { ledgerRules } from './ledger-rules.js'
 import { createMiningService } from './mining-service.js'
 import { loadOwnKey } from './node-key.js'
 import { createNodeStatus } from './node-status.js'
@@ -89,12 +88,8 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   events.setMaxListeners(0)
   let ownUrl = ''
 
-  const ledger = await openLedger(config.data, {
-    ...blockReader,
-    parametersBlock: { cid: network.cid, bytes: network.bytes },
-    genesis: genesisSections(genesis),
-    prefer: (a, b) => isPreferred({ id: a.id, work: a.totalWork }, { id: b.id, work: b.totalWork }),
-  })
+  const ledgerOptions = ledgerRules(network)
+  const ledger = await openLedger(config.data, ledgerOptions)
   const { signer, fileStore, choice, isNew } = await openRest(config, ledger).catch(async (error: unknown) => {
     await ledger.close()
     throw error
@@ -104,7 +99,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   logger.info({ ...ledger.recovery, fileStore: choice, chosenNow: isNew }, 'data folder open')
   if (!loadSodium()) logger.warn({}, 'libsodium does not run here: OpenSSL checks signatures, in twice the time')
 
-  const store = createChainStore(ledger)
+  const store = createChainStore(ledger, ledgerOptions)
   const tally = createTally()
   const signatures = createSignaturePool()
   const chain = tally.ofChain(

@@ -1,7 +1,6 @@
 import type { Chain } from '../chain/chain.js'
 import { createSerial } from '../chain/serial.js'
 import { expectedTarget } from '../consensus/difficulty.js'
-import { applyTransactions } from '../contract/apply.js'
 import type { Signer } from '../crypto/ed25519.js'
 import { EmrError, isEmrError } from '../errors.js'
 import type { Mempool } from '../mempool/mempool.js'
@@ -69,7 +68,7 @@ export function createMiningService(dependencies: MiningDependencies, { interval
       height: parent.height + 1,
       parent: parent.id,
       transactions: cidOf(encodeTransactionList(transactions.map(({ id }) => id))),
-      results: hashResults(applyTransactions(transactions)),
+      results: hashResults(chain.resultsOf(transactions, time)),
       time,
       target,
       miner: signer.publicKey,

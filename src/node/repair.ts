@@ -1,16 +1,13 @@
 import { rename } from 'node:fs/promises'
 import { loadNetwork } from '../config/load-config.js'
-import { isPreferred } from '../consensus/fork-choice.js'
 import { EmrError } from '../errors.js'
-import type { BlockEntry } from '../ledger/block-entry.js'
 import { isThere } from '../ledger/data-folder.js'
 import { dataFolderPaths } from '../ledger/layout.js'
 import { openLedger } from '../ledger/ledger.js'
 import { type RepairedChain, repairChain } from '../ledger/repair-chain.js'
-import { decodeTransactionList, genesisSections, hashResults, type Section } from '../protocol/block.js'
-import { genesisHeader } from '../protocol/header.js'
+import { decodeTransactionList, type Section } from '../protocol/block.js'
 import { decodeTransaction } from '../protocol/transaction.js'
-import { blockReader } from './block-facts.js'
+import { ledgerRules } from './ledger-rules.js'
 import { forgetOwnKey } from './node-key.js'
 
 export interface RepairOptions {
@@ -37,10 +34,7 @@ export async function repair(folder: string, { network: name, newKey, now }: Rep
     throw new EmrError(what, `There is no version.json in ${folder}.`)
   }
   const rules = {
-    ...blockReader,
-    parametersBlock: { cid: network.cid, bytes: network.bytes },
-    genesis: genesisSections(genesisHeader(network, hashResults(new Uint8Array(0)))),
-    prefer: (a: Tip, b: Tip) => isPreferred({ id: a.id, work: a.totalWork }, { id: b.id, work: b.totalWork }),
+    ...ledgerRules(network),
     isTransaction: (section: Section) => attempt(() => decodeTransaction(section.bytes)) !== undefined,
     listOf: (section: Section) => attempt(() => decodeTransactionList(section.bytes)),
   }
@@ -58,8 +52,6 @@ export async function repair(folder: string, { network: name, newKey, now }: Rep
   }
   return repaired
 }
-
-type Tip = Pick<BlockEntry, 'id' | 'totalWork'>
 
 const attempt = <T>(read: () => T): T | undefined => {
   try {

@@ -1,7 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadNetwork } from '../config/load-config.js'
-import { isPreferred } from '../consensus/fork-choice.js'
 import { EmrError } from '../errors.js'
 import { failpoint } from '../failpoint.js'
 import { copyChain, copyState } from '../ledger/copy-ledger.js'
@@ -10,8 +9,6 @@ import { inspectDatabase } from '../ledger/database-session.js'
 import { syncFolder } from '../ledger/durable-file.js'
 import { dataFolderPaths } from '../ledger/layout.js'
 import { openLedger } from '../ledger/ledger.js'
-import { genesisSections, hashResults } from '../protocol/block.js'
-import { genesisHeader } from '../protocol/header.js'
 import {
   type BackUpOptions,
   type BackupManifest,
@@ -20,7 +17,7 @@ import {
   makeWhole,
   readManifest,
 } from './back-up.js'
-import { blockReader } from './block-facts.js'
+import { ledgerRules } from './ledger-rules.js'
 import { loadNodeKey, loadOwnKey } from './node-key.js'
 import { verifyDataFolder } from './verify-data-folder.js'
 
@@ -77,12 +74,7 @@ export async function restore(backup: string, data: string, options: BackUpOptio
     })
     const [damaged] = await damagedFilesOf(copy.files, manifest.files, signal)
     if (damaged !== undefined) throw new EmrError('file_damaged', `It is ${damaged}.`, { cid: damaged })
-    const ledger = await openLedger(partial, {
-      ...blockReader,
-      parametersBlock: { cid: network.cid, bytes: network.bytes },
-      genesis: genesisSections(genesisHeader(network, hashResults(new Uint8Array(0)))),
-      prefer: (a, b) => isPreferred({ id: a.id, work: a.totalWork }, { id: b.id, work: b.totalWork }),
-    })
+    const ledger = await openLedger(partial, ledgerRules(network))
     try {
       await loadOwnKey(copy.nodeKey, ledger.state.settings)
       const pending = [...ledger.state.pending()].length

@@ -1,3 +1,4 @@
+import { hexToBytes } from '@noble/hashes/utils.js'
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 import { type Static, Type, Value } from '../typebox.js'
@@ -17,6 +18,17 @@ export const PROTOCOL_VERSION = 1
 
 const whole = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum })
 
+/** Most keys of first administrators. */
+const MAX_ADMINISTRATORS = 16
+
+const AdministratorsFile = Type.Object(
+  {
+    keys: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), { minItems: 1, maxItems: MAX_ADMINISTRATORS }),
+    threshold: whole(1, MAX_ADMINISTRATORS),
+  },
+  { additionalProperties: false },
+)
+
 /** What a network file says besides its difficulty. */
 const common = {
   name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,31}$' }),
@@ -26,7 +38,7 @@ const common = {
   maxBlockTransactions: whole(1, 40_000),
   maxBlockBytes: whole(65_536, 33_554_432),
   clearLabels: Type.Boolean(),
-  administrators: Type.Null(),
+  administrators: Type.Union([Type.Null(), AdministratorsFile]),
 }
 const networkFile = <T extends Type.TSchema>(difficulty: T) =>
   Type.Object({ ...common, difficulty }, { additionalProperties: false })
@@ -34,6 +46,12 @@ const networkFile = <T extends Type.TSchema>(difficulty: T) =>
 /** The network file, as people write it: JSON, by its difficulty rule. docs/protocol.md, "Network parameters". */
 const networkFiles = { fixed: networkFile(FixedDifficulty), asert: networkFile(AsertDifficulty) }
 export type NetworkFile = Static<typeof networkFiles.fixed> | Static<typeof networkFiles.asert>
+
+/**
+ * Who decides in a network: nobody, or so many of the administrators. These keys are those of the first ones, in the
+ * order of their bytes; later ones are certified on the chain.
+ */
+export type Administrators = { readonly keys: readonly Uint8Array[]; readonly threshold: number } | null
 
 /** A network: its rules, and the block of parameters whose CID fixes its genesis. */
 export interface NetworkParameters {
@@ -51,6 +69,7 @@ export interface NetworkParameters {
   readonly maxBlockBytes: number
   /** Whether records may carry user id, names and size in clear. */
   readonly clearLabels: boolean
+  readonly administrators: Administrators
   /** The parameters as a DAG-CBOR block: the first block of every chain file. */
   readonly bytes: Uint8Array
   readonly cid: CID
@@ -87,7 +106,13 @@ export function parseNetworkFile(json: unknown): NetworkParameters {
     throw new EmrError('invalid_network', 'time: not a date.')
   }
   const { target, difficulty } = readDifficulty(json.difficulty)
-  const bytes = encodeCanonical({ ...json, time: genesisTime, difficulty: difficultyFields(target, difficulty) })
+  const administrators = readAdministrators(json)
+  const bytes = encodeCanonical({
+    ...json,
+    time: genesisTime,
+    difficulty: difficultyFields(target, difficulty),
+    administrators,
+  })
   return {
     name: json.name,
     version: json.version,
@@ -98,7 +123,21 @@ export function parseNetworkFile(json: unknown): NetworkParameters {
     maxBlockTransactions: json.maxBlockTransactions,
     maxBlockBytes: json.maxBlockBytes,
     clearLabels: json.clearLabels,
+    administrators,
     bytes,
     cid: cidOf(bytes),
   }
+}
+
+/** One set of keys has one form, so that networks that are the same have the same genesis. */
+function readAdministrators({ administrators, clearLabels }: NetworkFile): Administrators {
+  if (!administrators) return null
+  const { keys, threshold } = administrators
+  const sorted = [...new Set(keys)].sort()
+  if (sorted.join() !== keys.join()) {
+    throw new EmrError('invalid_network', 'administrators: the keys are not sorted, or one is there twice.')
+  }
+  if (threshold > keys.length) throw new EmrError('invalid_network', 'administrators: more are needed than there are.')
+  if (clearLabels) throw new EmrError('invalid_network', 'clearLabels: not in a network with administrators.')
+  return { keys: sorted.map(hexToBytes), threshold }
 }

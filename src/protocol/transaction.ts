@@ -103,9 +103,6 @@ export function checkTransaction(
   }
   if (!equalBytes(transaction.chain.bytes, genesis.bytes)) throw new EmrError('other_network')
   if (clearLabelOf(transaction) && !network.clearLabels) throw new EmrError('clear_label_forbidden')
-  if (transaction.kind !== 'record' || isConsentRecord(transaction.body)) {
-    throw malformed('No network takes this kind yet.')
-  }
   checkSignatures(transaction, rules)
 }
 

@@ -148,6 +148,8 @@ t.test('compact targets', async (t) => {
 })
 
 t.test('network files', async (t) => {
+  const one = '11'.repeat(32)
+  const two = '22'.repeat(32)
   t.throws(() => parseNetworkFile({ ...paperNetwork, version: 2 }), { code: 'unsupported_version' })
   for (const [name, change] of Object.entries({
     'a name with spaces': { name: 'my net' },
@@ -158,12 +160,26 @@ t.test('network files', async (t) => {
     'a day that its month does not have': { time: '2026-02-30T00:00:00.000Z' },
     'an hour that no day has': { time: '2026-02-28T24:00:00.000Z' },
     'a time before 1970': { time: '1969-12-31T23:59:59.999Z' },
-    'administrators before there is a contract for them': { administrators: ['k'] },
+    'administrators without a threshold': { administrators: ['k'] },
+    'no administrator': { clearLabels: false, administrators: { keys: [], threshold: 1 } },
+    'more administrators needed than there are': { clearLabels: false, administrators: { keys: [one], threshold: 2 } },
+    'no administrator needed': { clearLabels: false, administrators: { keys: [one], threshold: 0 } },
+    'an administrator twice': { clearLabels: false, administrators: { keys: [one, one], threshold: 1 } },
+    'administrators in another order': { clearLabels: false, administrators: { keys: [two, one], threshold: 1 } },
+    'clear labels beside administrators': { administrators: { keys: [one], threshold: 1 } },
     'a limit as text': { maxBlockBytes: '65536' },
   })) {
     t.throws(() => parseNetworkFile({ ...paperNetwork, ...change }), { code: 'invalid_network' }, name)
   }
   t.throws(() => parseNetworkFile(null), { code: 'invalid_network' })
+  const clinic = parseNetworkFile({
+    ...paperNetwork,
+    clearLabels: false,
+    administrators: { keys: [one, two], threshold: 2 },
+  })
+  const keys = [one, two].map((key) => Uint8Array.from(Buffer.from(key, 'hex')))
+  t.same(clinic.administrators, { keys, threshold: 2 })
+  t.match(decodeCanonical(clinic.bytes), { administrators: { keys, threshold: 2 } })
 
   const asert = { rule: 'asert', target: '1e7fffff', limit: '1f7fffff', spacing: 10_000, halfLife: 600_000 }
   const { bytes } = parseNetworkFile({ ...paperNetwork, difficulty: asert })

@@ -3,6 +3,7 @@ import type { CertificateRevocationBody } from '../../protocol/bodies/certificat
 import { roles } from '../../protocol/consent-vocabulary.js'
 import { type Act, isSame } from '../act.js'
 import { actorOf, identityOfKey, isAdministrator } from '../actor.js'
+import { letsMine } from '../may-mine.js'
 import { codeOf, type ResultCode } from '../result-codes.js'
 import { certificateOf, countOf, identityOf, NO_KEY, rows, setCount, thresholdOf } from '../rows.js'
 import { type ContractState, type ReadState, tables } from '../state.js'
@@ -28,6 +29,7 @@ export function applyCertificate(state: ContractState, act: Act, body: Certifica
   const { role, capabilities, from, until, under } = body
   const row = { subject: body.subject, role, capabilities, from, until, issuer: act.author, under, revoked: 0 }
   state.put(tables.certificates, act.id, rows.certificates.encode(row))
+  if (letsMine(row)) state.put(tables.miners, body.subject, rows.miners.encode({ certificate: act.id }))
   if (role === roles.administrator && !isAdministrator(state, body.subject)) {
     state.put(tables.administrators, body.subject, Uint8Array.of(1))
     setCount(state, tables.counters, NO_KEY, countOf(state, tables.counters, NO_KEY) + 1)
