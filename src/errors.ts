@@ -63,6 +63,7 @@ export const errors = {
     'As many transactions of this sender are pending as may be; try again after a block.',
     'ignore',
   ),
+  identity_unknown: entry('There is no such identity on the chain.'),
   transaction_unknown: entry('No transaction of this id is on the chain or pending.'),
 
   // Headers

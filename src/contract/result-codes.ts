@@ -43,3 +43,14 @@ export type ResultCode = (typeof resultCodes)[ResultName][0]
 
 /** The byte of a result. */
 export const codeOf = (name: ResultName): ResultCode => resultCodes[name][0]
+
+const names = new Map<number, ResultName>(
+  Object.entries(resultCodes).map(([name, [code]]) => [code, name as ResultName]),
+)
+
+/** The name of a result. @throws Error for a byte that is none */
+export function nameOfCode(code: number): ResultName {
+  const name = names.get(code)
+  if (!name) throw new Error(`No result has code ${code}.`)
+  return name
+}

@@ -1,7 +1,7 @@
 import { createRow, id, idOrNull, ids, key, keyOrNull, ms, u8, u16, u32 } from './cells.js'
 import { type ContractState, type ReadState, tables } from './state.js'
 
-/** The rows of the tables, in the order of docs/protocol.md, "State". */
+/** The rows of the tables: their fields in order. */
 export const rows = {
   /** Threshold of the administrators; 0 in an open network. Key: none. */
   network: createRow({ threshold: u8 }),

@@ -1,6 +1,6 @@
 import { compareBytes } from '../protocol/bodies/fields.js'
 
-/** The tables of the state by number; docs/protocol.md, "State". */
+/** The tables of the state by number. How it is kept is each node's own matter: only result codes are agreed on. */
 export const tables = {
   network: 1,
   firstAdministrators: 2,

@@ -16,6 +16,7 @@ import { logRequests } from './log-requests.js'
 import type { TypedServer } from './route.js'
 import { announcementRoutes } from './routes/announcements.js'
 import { blockRoutes } from './routes/blocks.js'
+import { consentRoutes } from './routes/consent.js'
 import { eventRoutes } from './routes/events.js'
 import { healthRoutes } from './routes/health.js'
 import { ipfsRoutes } from './routes/ipfs.js'
@@ -105,6 +106,7 @@ export async function buildServer(
       tags: [
         { name: 'paper', description: 'The calls of the paper' },
         { name: 'chain', description: 'Blocks and transactions' },
+        { name: 'consent', description: 'Identities, consent and what became of it' },
         { name: 'files', description: 'Encrypted files' },
         { name: 'peers', description: 'What nodes ask of each other' },
         { name: 'node', description: 'The state of the node' },
@@ -121,6 +123,7 @@ export async function buildServer(
     paperChainRoutes,
     paperNodeRoutes,
     transactionRoutes,
+    consentRoutes,
     blockRoutes,
     peerRoutes,
     announcementRoutes,

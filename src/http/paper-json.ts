@@ -1,5 +1,5 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
-import type { RecordOnChain } from '../node/emr-node.js'
+import type { RecordOnChain } from '../node/record-on-chain.js'
 import type { Block } from '../protocol/block.js'
 import { cidToHex, decodeFileCid } from '../protocol/cid.js'
 import type { IdentifiedHeader } from '../protocol/header.js'

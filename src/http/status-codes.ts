@@ -33,6 +33,7 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   mempool_full: 503,
   mempool_key_full: 503,
   mempool_source_full: 503,
+  identity_unknown: 404,
   transaction_unknown: 404,
 
   header_malformed: 422,

@@ -70,7 +70,7 @@ export const indexPrefix = {
   transaction: prefix('t'),
   /** l + digest of namespace and key(20) + inverted height(4) + inverted position(4) -> match; main chain only. */
   lookup: prefix('l'),
-  /** c + table(1) + key -> value: the state of the contract after the tip. docs/protocol.md, "State". */
+  /** c + table(1) + key -> value: the state of the contract after the tip: contract/rows.ts. */
   contract: prefix('c'),
   /** e + height(4) -> result codes and undo of a main-chain block; only where a code is not 0 or the state changed. */
   effects: prefix('e'),

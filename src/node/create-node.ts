@@ -22,6 +22,7 @@ import type { HelloMessage } from '../protocol/peer-messages.js'
 import { createChainReads } from './chain-reads.js'
 import { createChainStore } from './chain-store.js'
 import { openChosenStore } from './choose-store.js'
+import { createConsentReads } from './consent-reads.js'
 import { startEarlyTimer } from './early-timer.js'
 import type { EmrNode, NodeEvents } from './emr-node.js'
 import { createFileService } from './file-service.js'
@@ -215,6 +216,14 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     },
   })
 
+  const consent = createConsentReads({
+    ledger,
+    status: records.status,
+    resultsOf: chain.resultsOf,
+    tipTime: () => chain.tip().header.time,
+    now,
+  })
+
   chain.onTipChanged(({ tip, connected, disconnected, taken, returned }) => {
     tally.tipChanged({ connected, disconnected, taken })
     mempool.follow({ taken, returned })
@@ -272,6 +281,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     },
     findFiles: records.find,
     transaction: records.status,
+    consent,
     pendingTransactions: mempool.all,
     transactionsAsCar: records.asCar,
 

@@ -9,7 +9,9 @@ import type { NetworkParameters } from '../protocol/network-parameters.js'
 import type { Announcement, AnnouncementAnswer, HelloMessage } from '../protocol/peer-messages.js'
 import type { SignedRequest, WholeSignature } from '../protocol/request-signature.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
+import type { ConsentReads } from './consent-reads.js'
 import type { NodeStatus } from './node-status.js'
+import type { RecordOnChain, TransactionStatus } from './record-on-chain.js'
 
 /** A file as the node knows it. `size` is the cumulative size of its DAG in bytes. */
 export interface NamedFile {
@@ -23,19 +25,6 @@ export interface FileBytes extends AsyncIterable<Uint8Array> {
   /** Whoever is done with a piece may say so; its memory is then filled again, and nobody may read it any more. */
   giveBack(piece: Uint8Array): void
 }
-
-/** A record on the main chain. */
-export interface RecordOnChain {
-  readonly transaction: SignedTransaction
-  readonly block: StoredBlock
-  /** Blocks from its own to the tip, both counted. */
-  readonly confirmations: number
-}
-
-/** Where a transaction stands. */
-export type TransactionStatus =
-  | { readonly state: 'pending'; readonly transaction: SignedTransaction }
-  | ({ readonly state: 'confirmed' } & RecordOnChain)
 
 /** What can be asked of a node: the one face that http/ sees. */
 export interface EmrNode {
@@ -74,6 +63,7 @@ export interface EmrNode {
   blocksAsCar(from: number, to: number): AsyncIterable<Uint8Array>
   headersAfter(locator: readonly CID[], limit: number): SignedHeader[]
   transaction(id: CID): Promise<TransactionStatus | undefined>
+  readonly consent: ConsentReads
   pendingTransactions(): Iterable<SignedTransaction>
   /** Those of these transactions that this node has, as many as one answer takes. @throws EmrError `transaction_unknown` */
   transactionsAsCar(ids: readonly CID[]): Promise<Uint8Array>

@@ -12,8 +12,8 @@ import type { NetworkParameters } from '../protocol/network-parameters.js'
 import { TRANSACTIONS_PER_ANSWER_BYTES } from '../protocol/peer-messages.js'
 import { clearLabelOf, decodeTransaction, type SignedTransaction, signRecord } from '../protocol/transaction.js'
 import { fileKey, nameKey, userNameKey } from './block-facts.js'
-import type { RecordOnChain, TransactionStatus } from './emr-node.js'
 import type { FileService } from './file-service.js'
+import type { RecordOnChain, TransactionStatus } from './record-on-chain.js'
 
 /** How many records of one name are looked through for the newest of each user. */
 export const MAX_MATCHES = 256

@@ -140,12 +140,20 @@ t.test('a transaction, pending and confirmed, and its bytes', async (t) => {
     size: '20',
     user_id: 'xxxxx',
   }
+  const label = { user_id: 'xxxxx', EHR_name: 'MRI', file_name: 'MRI.aes', size: 20 }
+  const said = {
+    transaction,
+    at,
+    kind: 'record',
+    body: { file: HELLO, label },
+    result: { code: 0, name: 'accepted', sentence: 'It has effect.' },
+  }
   const own = await addRecord(node, 'CT')
   t.same((await get(`${node.url}/transactions`)).body, { pending: [id.toString(), own] }, 'oldest first')
-  t.same((await get(`${node.url}/transactions/${id}`)).body, { state: 'pending', transaction, at })
+  t.same((await get(`${node.url}/transactions/${id}`)).body, { state: 'pending', ...said })
   const { hash, index, timestamp } = (await get(`${node.url}/mine_block`)).body as Record<string, unknown>
   await get(`${node.url}/mine_block`)
-  const confirmed = { state: 'confirmed', transaction, at, block: { index, hash, timestamp }, confirmations: 2 }
+  const confirmed = { state: 'confirmed', ...said, block: { index, hash, timestamp }, confirmations: 2 }
   t.same((await get(`${node.url}/transactions/${id}`)).body, confirmed)
   t.same((await get(`${node.url}/transactions/${cidToHex(id)}`)).body, confirmed, 'by its hash')
   t.same((await get(`${node.url}/transactions`)).body, { pending: [] })
@@ -328,11 +336,15 @@ t.test('/openapi.json', async (t) => {
   t.same(calls.sort(), [
     'GET /blocks',
     'GET /blocks/{id}',
+    'GET /decide',
     'GET /events',
     'GET /files/{cid}',
     'GET /get_chain',
     'GET /headers',
     'GET /healthz',
+    'GET /history',
+    'GET /identities',
+    'GET /identities/{id}',
     'GET /ipfs/{cid}',
     'GET /is_valid',
     'GET /metrics',

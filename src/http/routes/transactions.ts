@@ -3,6 +3,7 @@ import type { EmrNode } from '../../node/emr-node.js'
 import { parseChainId } from '../../protocol/cid.js'
 import { PendingMessage } from '../../protocol/peer-messages.js'
 import { Type } from '../../typebox.js'
+import { bodyJson, HistoryEntryJson, OutcomeJson, StandingJson } from '../consent-json.js'
 import { blockPlace, PaperTransaction, paperTransaction, RecordMatch } from '../paper-json.js'
 import { Bytes, problems, rawBody, type TypedServer, takesOnly } from '../route.js'
 
@@ -64,6 +65,12 @@ export function transactionRoutes(server: TypedServer, node: EmrNode): void {
                   state: Type.Enum(['pending', 'confirmed']),
                   transaction: PaperTransaction,
                   at: Type.Integer({ description: 'when it was signed, in ms since 1970' }),
+                  kind: Type.String(),
+                  body: HistoryEntryJson.properties.body,
+                  result: Type.Object(OutcomeJson.properties, {
+                    description: 'what the contract says to it; for one that waits, what it would say now',
+                  }),
+                  standing: Type.Optional(StandingJson),
                   block: Type.Optional(RecordMatch.properties.block),
                   confirmations: Type.Optional(Type.Integer()),
                 }),
@@ -87,7 +94,17 @@ export function transactionRoutes(server: TypedServer, node: EmrNode): void {
         status.state === 'confirmed'
           ? { block: blockPlace(status.block.header), confirmations: status.confirmations }
           : {}
-      return { state: status.state, transaction: paperTransaction(transaction), at: transaction.at, ...place }
+      const standing = node.consent.standing(transaction.id)
+      return {
+        state: status.state,
+        transaction: paperTransaction(transaction),
+        at: transaction.at,
+        kind: transaction.kind,
+        body: bodyJson(transaction),
+        result: { ...node.consent.result(status) },
+        ...(standing ? { standing: { ...standing } } : {}),
+        ...place,
+      }
     },
   )
 }

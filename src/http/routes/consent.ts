@@ -1,0 +1,129 @@
+import { hexToBytes } from '@noble/hashes/utils.js'
+import { EmrError } from '../../errors.js'
+import type { EmrNode } from '../../node/emr-node.js'
+import { parseChainId } from '../../protocol/cid.js'
+import { actions, purposes } from '../../protocol/consent-vocabulary.js'
+import { Type } from '../../typebox.js'
+import { HistoryEntryJson, historyEntryJson, IdentityJson, identityJson, OutcomeJson } from '../consent-json.js'
+import { problems, type TypedServer, WholeNumberText } from '../route.js'
+
+const MOST_ENTRIES = 100
+const MOST_IN_FOUR_BYTES = 0xffff_ffff
+const Id = Type.String({ minLength: 1, maxLength: 128, description: 'CID or 64 digits' })
+const Key = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Ed25519 key, hexadecimal' })
+
+/** Identities, decisions and history, as the main chain has them. */
+export function consentRoutes(server: TypedServer, node: EmrNode): void {
+  const { consent } = node
+
+  server.get(
+    '/identities/:id',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['consent'],
+        summary: 'A person, organisation or node as its newest version has it',
+        params: Type.Object({ id: Id }),
+        response: { 200: IdentityJson, ...problems },
+      },
+    },
+    async ({ params }) => {
+      const found = await consent.identity(parseChainId(params.id))
+      if (!found) throw new EmrError('identity_unknown')
+      return identityJson(found)
+    },
+  )
+
+  server.get(
+    '/identities',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['consent'],
+        summary: 'The identity whose current key this is',
+        querystring: Type.Object({ key: Key }, { additionalProperties: false }),
+        response: { 200: IdentityJson, ...problems },
+      },
+    },
+    async ({ query }) => {
+      const found = await consent.identityOfKey(hexToBytes(query.key))
+      if (!found) throw new EmrError('identity_unknown')
+      return identityJson(found)
+    },
+  )
+
+  server.get(
+    '/decide',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['consent'],
+        summary: 'What consent says to a question now',
+        description: 'By the main chain, at the later of its time and the clock of the node. It asks for nothing.',
+        querystring: Type.Object(
+          {
+            accessor: Id,
+            record: Id,
+            certificate: Type.Optional(Id),
+            grant: Type.Optional(Id),
+            action: Type.Enum(Object.keys(actions) as (keyof typeof actions)[]),
+            purpose: Type.Enum(Object.keys(purposes) as (keyof typeof purposes)[]),
+          },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: Type.Object({ allowed: Type.Boolean(), result: OutcomeJson, time: Type.Integer() }),
+          ...problems,
+        },
+      },
+    },
+    async ({ query }) => {
+      const idOrNull = (text: string | undefined) => (text === undefined ? null : parseChainId(text).bytes)
+      const { result, time } = consent.decide({
+        accessor: parseChainId(query.accessor).bytes,
+        record: parseChainId(query.record).bytes,
+        certificate: idOrNull(query.certificate),
+        grant: idOrNull(query.grant),
+        action: actions[query.action],
+        purpose: purposes[query.purpose],
+      })
+      return { allowed: result.code === 0, result: { ...result }, time }
+    },
+  )
+
+  server.get(
+    '/history',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['consent'],
+        summary: 'Transactions of the main chain that name an id, or that a key signed, newest first',
+        description: 'Either `about` or `author`. Each entry has what the contract said to it, refusals too.',
+        querystring: Type.Object(
+          {
+            about: Type.Optional(Id),
+            author: Type.Optional(Key),
+            limit: Type.Optional(WholeNumberText),
+            before: Type.Optional(
+              Type.String({ pattern: '^\\d{1,10}\\.\\d{1,10}$', description: '`next` of the last entry so far' }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: Type.Object({ entries: Type.Array(HistoryEntryJson) }), ...problems },
+      },
+    },
+    async ({ query: { about, author, limit, before } }) => {
+      const most = Math.min(Number(limit ?? MOST_ENTRIES), MOST_ENTRIES)
+      const [height = 0, position = 0] = (before ?? '').split('.').map(Number)
+      if (Math.max(height, position) > MOST_IN_FOUR_BYTES) throw new EmrError('bad_request', 'before: no such place.')
+      const paging = { limit: most, ...(before === undefined ? {} : { before: { height, position } }) }
+      if ((about === undefined) === (author === undefined)) {
+        throw new EmrError('bad_request', 'Send either about or author.')
+      }
+      const query = about !== undefined ? { about: parseChainId(about) } : { author: hexToBytes(author ?? '') }
+      const entries = await consent.history({ ...query, ...paging })
+      return { entries: entries.map(historyEntryJson) }
+    },
+  )
+}

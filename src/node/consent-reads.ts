@@ -1,0 +1,153 @@
+import type { CID } from 'multiformats/cid'
+import { identityOfKey, isAdministrator } from '../contract/actor.js'
+import { decide, isRevoked, type Question } from '../contract/decide.js'
+import { nameOfCode, resultCodes } from '../contract/result-codes.js'
+import { certificateOf, classKeyKey, countOf, grantOf, identityOf, recordOf, rows } from '../contract/rows.js'
+import { type ReadState, tables } from '../contract/state.js'
+import { EmrError } from '../errors.js'
+import type { LookupKey } from '../ledger/block-entry.js'
+import type { Ledger } from '../ledger/ledger.js'
+import type { ChainPosition } from '../ledger/lookup-table.js'
+import type { IdentityBody } from '../protocol/bodies/identity.js'
+import { chainCidAt } from '../protocol/cid.js'
+import { recordClasses } from '../protocol/consent-vocabulary.js'
+import type { SignedTransaction } from '../protocol/transaction.js'
+import { aboutKey, authorKey } from './block-facts.js'
+import type { RecordOnChain, TransactionStatus } from './record-on-chain.js'
+
+/** A person, organisation or node as its newest version has it. */
+export interface IdentityNow {
+  readonly id: CID
+  /** The transaction that is its newest version. */
+  readonly version: CID
+  readonly body: IdentityBody
+  /** The current class keys, also those that the newest version did not name. */
+  readonly classKeys: IdentityBody['classKeys']
+  readonly isAdministrator: boolean
+}
+
+/** What the contract says: its code, the code's name, and the sentence for people (docs/protocol.md, "Results"). */
+export interface Outcome {
+  readonly code: number
+  readonly name: string
+  readonly sentence: string
+}
+
+/** What has become of what a transaction put on the chain. */
+export type Standing =
+  | { readonly of: 'record'; readonly state: 'current' | 'superseded' | 'erased' }
+  | { readonly of: 'certificate'; readonly revoked: boolean }
+  | { readonly of: 'grant'; readonly revoked: boolean; readonly used: number }
+
+/** Which transactions are looked for: those that name this id, or those that this Ed25519 key signed. */
+export type HistoryQuery = ({ readonly about: CID } | { readonly author: Uint8Array }) & {
+  readonly limit: number
+  readonly before?: ChainPosition
+}
+
+/** A transaction of the main chain with what the contract said to it. */
+export interface HistoryEntry extends RecordOnChain, ChainPosition {
+  readonly result: Outcome
+}
+
+/** What people ask of identities and consent; it is all of the main chain, up to the tip. */
+export interface ConsentReads {
+  identity(id: CID): Promise<IdentityNow | undefined>
+  /** Whose current key this is. */
+  identityOfKey(key: Uint8Array): Promise<IdentityNow | undefined>
+  standing(id: CID): Standing | undefined
+  /** What the contract said to a transaction of the main chain; for one that waits, what it would say now. */
+  result(status: TransactionStatus): Outcome
+  /** What consent says at the later of the tip's time and this node's clock. */
+  decide(question: Question): { result: Outcome; time: number }
+  /** Newest first, from the main chain. */
+  history(query: HistoryQuery): Promise<HistoryEntry[]>
+}
+
+export interface ConsentReadsDependencies {
+  readonly ledger: Pick<Ledger, 'contract' | 'resultsAt' | 'newest' | 'confirmation'>
+  /** A transaction of the main chain, or one that waits. */
+  status(id: CID): Promise<TransactionStatus | undefined>
+  /** Result codes of transactions in the next block. */
+  resultsOf(transactions: readonly SignedTransaction[], time: number): Uint8Array
+  tipTime(): number
+  now(): number
+}
+
+function outcomeOf(code: number): Outcome {
+  const name = nameOfCode(code)
+  return { code, name, sentence: resultCodes[name][1] }
+}
+
+const RECORD_STATES = ['current', 'superseded', 'erased'] as const
+
+export function createConsentReads(dependencies: ConsentReadsDependencies): ConsentReads {
+  const { ledger, status, resultsOf, tipTime, now } = dependencies
+  const state: ReadState = ledger.contract
+  const laterTime = (): number => Math.max(tipTime(), now())
+
+  async function identity(id: CID): Promise<IdentityNow | undefined> {
+    const row = identityOf(state, id.bytes)
+    if (!row) return undefined
+    const version = chainCidAt(row.version, 0)
+    const found = await status(version)
+    if (found?.transaction.kind !== 'identity') throw new EmrError('internal', 'An identity without its transaction.')
+    const classKeys = Object.values(recordClasses).flatMap((one) => {
+      const key = state.get(tables.classKeys, classKeyKey(id.bytes, one))
+      return key ? [{ class: one, ...rows.classKeys.decode(key) }] : []
+    })
+    return {
+      id,
+      version,
+      body: found.transaction.body,
+      classKeys,
+      isAdministrator: isAdministrator(state, id.bytes),
+    }
+  }
+
+  function resultAt({ height, position }: ChainPosition): Outcome {
+    return outcomeOf(ledger.resultsAt(height)?.[position] ?? 0)
+  }
+
+  return {
+    identity,
+    async identityOfKey(key) {
+      const found = identityOfKey(state, key)
+      return found && identity(chainCidAt(found.id, 0))
+    },
+
+    standing({ bytes }) {
+      const record = recordOf(state, bytes)
+      if (record) return { of: 'record', state: RECORD_STATES[record.state] ?? 'erased' }
+      const certificate = certificateOf(state, bytes)
+      if (certificate) return { of: 'certificate', revoked: certificate.revoked !== 0 }
+      const grant = grantOf(state, bytes)
+      return grant && { of: 'grant', revoked: isRevoked(state, grant), used: countOf(state, tables.uses, bytes) }
+    },
+
+    result(found) {
+      if (found.state === 'pending') return outcomeOf(resultsOf([found.transaction], laterTime())[0] ?? 0)
+      const place = ledger.confirmation(found.transaction.id)
+      if (!place) throw new EmrError('transaction_unknown')
+      return resultAt(place)
+    },
+
+    decide(question) {
+      const time = laterTime()
+      return { result: outcomeOf(decide(state, question, time)), time }
+    },
+
+    async history({ limit, before, ...query }) {
+      const key: LookupKey = 'about' in query ? aboutKey(query.about.bytes) : authorKey(query.author)
+      const entries: HistoryEntry[] = []
+      for (const match of ledger.newest(key, { limit, ...(before ? { before } : {}) })) {
+        const found = await status(match.id)
+        // The main chain may change between two reads; the next question shows the new one.
+        if (found?.state !== 'confirmed') continue
+        const { height, position } = match
+        entries.push({ ...found, height, position, result: resultAt(match) })
+      }
+      return entries
+    },
+  }
+}
