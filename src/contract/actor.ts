@@ -1,4 +1,4 @@
-import { compareBytes } from '../protocol/bodies/fields.js'
+import { equalBytes } from '../protocol/canonical.js'
 import { roles } from '../protocol/consent-vocabulary.js'
 import { certificateOf, identityOf, thresholdOf } from './rows.js'
 import { type ReadState, tables } from './state.js'
@@ -8,8 +8,6 @@ export interface Actor {
   readonly role: number
   readonly organisation: Uint8Array | null
 }
-
-const isSame = (a: Uint8Array, b: Uint8Array): boolean => compareBytes(a, b) === 0
 
 /**
  * The role of an identity at a time: that of the certificate it names, which must be its own, in force and not
@@ -30,11 +28,11 @@ export function actorOf(
 
 function certifiedActor(state: ReadState, subject: Uint8Array, id: Uint8Array, time: number): Actor | undefined {
   const found = certificateOf(state, id)
-  if (!found || !isSame(found.subject, subject)) return undefined
+  if (!found || !equalBytes(found.subject, subject)) return undefined
   if (found.revoked !== 0 || time < found.from || time >= found.until) return undefined
   if (found.under) {
     const above = certificateOf(state, found.under)
-    if (!above || above.role !== roles.organisation || !isSame(above.subject, found.issuer)) return undefined
+    if (!above || above.role !== roles.organisation || !equalBytes(above.subject, found.issuer)) return undefined
     if (above.revoked !== 0 || time < above.from || time >= above.until) return undefined
   }
   return { role: found.role, organisation: found.issuer }
@@ -48,5 +46,5 @@ export const isAdministrator = (state: ReadState, identity: Uint8Array): boolean
 export function identityOfKey(state: ReadState, key: Uint8Array) {
   const id = state.get(tables.keys, key)
   const identity = id && identityOf(state, id)
-  return id && identity && isSame(identity.key, key) ? { id, identity } : undefined
+  return id && identity && equalBytes(identity.key, key) ? { id, identity } : undefined
 }

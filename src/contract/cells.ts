@@ -88,6 +88,8 @@ type FieldsOf<C extends Cells> = { readonly [K in keyof C]: C[K] extends Cell<in
 
 export function createRow<C extends Cells>(cells: C): Row<FieldsOf<C>> {
   const columns = Object.entries(cells)
+  /** A state in memory gives the same bytes again and again, and nobody writes to them. */
+  const decoded = new WeakMap<Uint8Array, FieldsOf<C>>()
   return {
     encode(fields) {
       const row = new Uint8Array(columns.reduce((sum, [name, cell]) => sum + cell.size(fields[name]), 0))
@@ -99,12 +101,15 @@ export function createRow<C extends Cells>(cells: C): Row<FieldsOf<C>> {
       return row
     },
     decode(row) {
+      const known = decoded.get(row)
+      if (known) return known
       const fields: Record<string, unknown> = {}
       let at = 0
       for (const [name, cell] of columns) {
         fields[name] = cell.read(row, at)
         at += cell.width(row, at)
       }
+      decoded.set(row, fields as FieldsOf<C>)
       return fields as FieldsOf<C>
     },
   }

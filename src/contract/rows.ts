@@ -1,3 +1,4 @@
+import { CHAIN_CID_LENGTH } from '../protocol/cid.js'
 import { createRow, id, idOrNull, ids, key, keyOrNull, ms, u8, u16, u32 } from './cells.js'
 import { type ContractState, type ReadState, tables } from './state.js'
 
@@ -68,6 +69,15 @@ export function joinKeys(...parts: readonly Uint8Array[]): Uint8Array {
   return joined
 }
 
+const pair = new Uint8Array(2 * CHAIN_CID_LENGTH)
+
+/** Two ids one after the other, to read with: the next call writes over it. Memory of its own would cost most of a read. */
+export function pairOf(a: Uint8Array, b: Uint8Array): Uint8Array {
+  pair.set(a)
+  pair.set(b, CHAIN_CID_LENGTH)
+  return pair
+}
+
 export const NO_KEY = new Uint8Array(0)
 
 /** A counter; 0 where it has not begun. */
@@ -108,7 +118,7 @@ export const classKeyKey = (patient: Uint8Array, recordClass: number): Uint8Arra
 
 /** The denies to a grantee, or, with null, to everybody. */
 export function deniesOf(state: ReadState, patient: Uint8Array, grantee: Uint8Array | null): readonly Uint8Array[] {
-  const row = state.get(tables.denies, grantee ? joinKeys(patient, grantee) : patient)
+  const row = state.get(tables.denies, grantee ? pairOf(patient, grantee) : patient)
   return row ? rows.denies.decode(row).grants : []
 }
 

@@ -1,4 +1,5 @@
 import { compareBytes } from '../protocol/bodies/fields.js'
+import { type ByteMap, createByteMap } from './byte-map.js'
 
 /** The tables of the state by number. How it is kept is each node's own matter: only result codes are agreed on. */
 export const tables = {
@@ -47,25 +48,38 @@ export interface Overlay extends ContractState {
   undo(): Change[]
 }
 
-/** The bytes of a key as text, a character a byte. */
-const textOf = (key: Uint8Array): string => String.fromCharCode(...key)
 const byTableAndKey = (a: Change, b: Change): number => a.table - b.table || compareBytes(a.key, b.key)
 
-export function createOverlay(below: ReadState): Overlay {
-  const changed = new Map<string, Change>()
-  const place = (table: number, key: Uint8Array): string => String.fromCharCode(table) + textOf(key)
-  const set = (table: number, key: Uint8Array, value: Uint8Array | null): void => {
-    changed.set(place(table, key), { table, key, value })
+/** A map of byte strings for each table. */
+function createTables<V>() {
+  const maps: (ByteMap<V> | undefined)[] = []
+  return {
+    of(table: number): ByteMap<V> {
+      const found = maps[table] ?? createByteMap<V>()
+      maps[table] = found
+      return found
+    },
+    *entries(): Generator<readonly [table: number, key: Uint8Array, value: V]> {
+      for (const [table, map] of maps.entries())
+        for (const [key, value] of map?.entries() ?? []) yield [table, key, value]
+    },
   }
+}
+
+export function createOverlay(below: ReadState): Overlay {
+  const changed = createTables<Uint8Array | null>()
   /** A value that was put back as it was is no change. */
-  const differing = (): Change[] => [...changed.values()].filter((change) => !isSame(below, change)).sort(byTableAndKey)
+  const differing = (): Change[] =>
+    Array.from(changed.entries(), ([table, key, value]) => ({ table, key, value }))
+      .filter((change) => !isSame(below, change))
+      .sort(byTableAndKey)
   return {
     get(table, key) {
-      const change = changed.get(place(table, key))
-      return change ? (change.value ?? undefined) : below.get(table, key)
+      const value = changed.of(table).get(key)
+      return value === undefined ? below.get(table, key) : (value ?? undefined)
     },
-    put: (table, key, value) => set(table, key, value),
-    delete: (table, key) => set(table, key, null),
+    put: (table, key, value) => changed.of(table).set(key, value),
+    delete: (table, key) => changed.of(table).set(key, null),
     changes: differing,
     undo: () => differing().map(({ table, key }) => ({ table, key, value: below.get(table, key) ?? null })),
   }
@@ -92,16 +106,11 @@ export interface MemoryState extends ContractState {
 }
 
 export function createMemoryState(): MemoryState {
-  const tablesOf = new Map<number, Map<string, Change>>()
-  const rows = (table: number): Map<string, Change> => {
-    const found = tablesOf.get(table) ?? new Map<string, Change>()
-    tablesOf.set(table, found)
-    return found
-  }
+  const all = createTables<Uint8Array>()
   return {
-    get: (table, key) => tablesOf.get(table)?.get(textOf(key))?.value ?? undefined,
-    put: (table, key, value) => void rows(table).set(textOf(key), { table, key, value }),
-    delete: (table, key) => void rows(table).delete(textOf(key)),
-    entries: () => [...tablesOf.values()].flatMap((found) => [...found.values()]).sort(byTableAndKey),
+    get: (table, key) => all.of(table).get(key),
+    put: (table, key, value) => all.of(table).set(key, value),
+    delete: (table, key) => all.of(table).delete(key),
+    entries: () => Array.from(all.entries(), ([table, key, value]) => ({ table, key, value })).sort(byTableAndKey),
   }
 }
