@@ -79,6 +79,8 @@ export interface Chain {
    * @throws EmrError as `addBlock`, for the first block that is invalid; those before it are kept
    */
   addBlocks(blocks: readonly Block[]): Promise<AddOutcome>
+  /** Whether this key may mine a block of this time on the tip. */
+  mayMine(key: Uint8Array, time: number): boolean
   /** Result codes of transactions in a block of this time on the tip, one byte each. */
   resultsOf(transactions: readonly SignedTransaction[], time: number): Uint8Array
   /** Checks headers, parents first. @throws EmrError as `addBlock`; those before the wrong one are kept */
@@ -292,6 +294,7 @@ export function createChain(dependencies: ChainDependencies): Chain {
     addBlock: (block) => addBlocks([block]),
     addBlocks,
 
+    mayMine: (key, time) => mayMine(store.contract, key, time),
     resultsOf(transactions, time) {
       const height = store.tip().header.height + 1
       return applyAll(createOverlay(store.contract), transactions, { height, time })

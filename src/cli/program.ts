@@ -6,6 +6,7 @@ import { registerChain } from './commands/chain.js'
 import { registerConnect } from './commands/connect.js'
 import { registerDecrypt } from './commands/decrypt.js'
 import { registerEncrypt } from './commands/encrypt.js'
+import { registerFound } from './commands/found.js'
 import { registerGet } from './commands/get.js'
 import { registerKey } from './commands/key.js'
 import { registerList } from './commands/list.js'
@@ -44,6 +45,7 @@ export async function createProgram(words: readonly string[]): Promise<Command> 
   program.commandsGroup('Nodes:')
   await registerStart(program, words)
   for (const register of [registerNetwork, registerDemo, registerConnect, registerPeers]) register(program)
+  registerFound(program)
   registerBackup(program)
   registerRepair(program)
   program.commandsGroup('Chain:')

@@ -61,6 +61,9 @@ export function createMiningService(dependencies: MiningDependencies, { interval
   function template(): { header: Uint8Array; target: Uint8Array; transactions: SignedTransaction[] } {
     const { header: parent } = chain.tip()
     const time = Math.max(now(), parent.time + 1)
+    if (!chain.mayMine(signer.publicKey, time)) {
+      throw new EmrError('block_miner_not_admitted', 'This node has no certificate to mine that is in force.')
+    }
     const transactions = mempool.selectFor(time)
     const target = expectedTarget(network, parent)
     const header = encodeHeader({
