@@ -140,6 +140,14 @@ export const errors = {
   key_missing: entry('The wallet holds no key for this file.'),
   key_malformed: entry('This is not the key of a file in a form that this version reads.'),
 
+  // Consent
+  seal_wrong: entry('This does not open: it is for another key or another place, or was altered.'),
+  seal_bad_key: entry('Nothing can be sealed to this key.'),
+  share_wrong: entry('The share is not the one that the record commits to.'),
+  label_malformed: entry('The label of the record is not of a form that this version reads.'),
+  secret_missing: entry('The wallet holds no secret that opens this.'),
+  consent_unfit: entry('The network would refuse this.'),
+
   // Peers
   peer_forbidden: entry('The operator of this node does not allow this address.'),
   peer_bad_address: entry('The address is not an http or https URL of a node.'),

@@ -1,0 +1,48 @@
+import { abytes, concatBytes } from '@noble/hashes/utils.js'
+import { EmrError } from '../errors.js'
+import { type ClassEpoch, classEpochBytes, idBytes } from './bound-bytes.js'
+import { SHARE_SIZE } from './content-key.js'
+import { type Binding, open, type Sealed, seal } from './hpke.js'
+
+const DOMAIN = new TextEncoder().encode('emrchain/record-share/v1')
+
+/** The one record that a sealed share belongs to (docs/protocol.md, "Sealed secrets"). */
+export interface RecordPlace extends ClassEpoch {
+  /** Id of the network: 36 bytes. */
+  readonly genesis: Uint8Array
+  readonly patient: Uint8Array
+  /** Ed25519 key of the author. */
+  readonly author: Uint8Array
+  /** 32 random bytes of the author. */
+  readonly nonce: Uint8Array
+  /** The bytes of the CID of the encrypted file. */
+  readonly file: Uint8Array
+}
+
+/** Seals the share on the chain to the patient's class key. @throws EmrError `seal_bad_key` */
+export const sealRecordShare = (
+  classKey: Uint8Array,
+  share: Uint8Array,
+  place: RecordPlace,
+  ephemeral?: Uint8Array,
+): Promise<Sealed> => seal(classKey, abytes(share, SHARE_SIZE, 'share'), bindingOf(place), ephemeral)
+
+/** Opens a record's share with the secret of the class key. @throws EmrError `seal_wrong` */
+export async function openRecordShare(secret: Uint8Array, sealed: Sealed, place: RecordPlace): Promise<Uint8Array> {
+  const share = await open(secret, sealed, bindingOf(place))
+  if (share.length !== SHARE_SIZE) throw new EmrError('seal_wrong')
+  return share
+}
+
+/** Every part but the last has one length, so no two places have the same bytes. */
+const bindingOf = ({ genesis, patient, author, nonce, file, ...classEpoch }: RecordPlace): Binding => ({
+  info: concatBytes(
+    DOMAIN,
+    idBytes(genesis),
+    idBytes(patient),
+    classEpochBytes(classEpoch),
+    abytes(author, 32, 'author'),
+    abytes(nonce, 32, 'nonce'),
+    file,
+  ),
+})
