@@ -8,6 +8,7 @@ import { EmrError, type ErrorCode } from '../errors.js'
 import { decodeCanonical, encodeCanonical, isBytes, isMapOf } from '../protocol/canonical.js'
 import { parseChainId, parseFileCid } from '../protocol/cid.js'
 import { type Static, type TSchema, Type, Value } from '../typebox.js'
+import { ConsentKeysSchema } from './consent/consent-keys.js'
 
 const VERSION = 1
 const KEY_TEXT_PREFIX = 'emrchain-key:v1:'
@@ -34,8 +35,18 @@ const sharedFields = {
 }
 const SharedKeySchema = Type.Object(sharedFields, { additionalProperties: false })
 const FileKeySchema = Type.Object({ ...sharedFields, addedAt: Time }, { additionalProperties: false })
+/** One entry for each network; a wallet that has never met the consent contract has none. */
+const Consent = Type.Refine(
+  Type.Array(ConsentKeysSchema),
+  (entries) => new Set(entries.map(({ network }) => network)).size === entries.length,
+)
 const WalletSchema = Type.Object(
-  { version: Type.Literal(VERSION), seed: Hex32, files: Type.Immutable(Type.Array(FileKeySchema)) },
+  {
+    version: Type.Literal(VERSION),
+    seed: Hex32,
+    files: Type.Immutable(Type.Array(FileKeySchema)),
+    consent: Type.Optional(Type.Immutable(Consent)),
+  },
   { additionalProperties: false },
 )
 
@@ -49,7 +60,10 @@ export type SharedKey = Readonly<Static<typeof SharedKeySchema>>
 /** A key as the wallet keeps it; `addedAt` as `Date.toISOString` writes it. */
 export type FileKey = Readonly<Static<typeof FileKeySchema>>
 
-/** What a person holds: the seed of their Ed25519 key and the keys of their files. Secret as a whole. */
+/**
+ * What a person holds: the seed of their Ed25519 key, the keys of their files, and their secrets under the consent
+ * contract of each network. Secret as a whole.
+ */
 export type Wallet = Readonly<Static<typeof WalletSchema>>
 
 /** A wallet with a fresh identity and no files. */
