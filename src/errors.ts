@@ -146,6 +146,10 @@ export const errors = {
   share_wrong: entry('The share is not the one that the record commits to.'),
   label_malformed: entry('The label of the record is not of a form that this version reads.'),
   secret_missing: entry('The wallet holds no secret that opens this.'),
+  identity_missing: entry('The wallet is not registered on this network.'),
+  identity_exists: entry('The wallet has an identity on this network already.'),
+  contact_unknown: entry('This is neither an id nor a name of your contacts.'),
+  contacts_malformed: entry('The file of contacts is not one that emrchain wrote.'),
   consent_unfit: entry('The network would refuse this.'),
 
   // Peers

@@ -2,12 +2,15 @@ import { Command } from 'commander'
 import { VERSION } from '../node/version.js'
 import { registerAdd } from './commands/add.js'
 import { registerBackup } from './commands/backup.js'
+import { registerCertify } from './commands/certify.js'
 import { registerChain } from './commands/chain.js'
 import { registerConnect } from './commands/connect.js'
+import { registerContacts } from './commands/contacts.js'
 import { registerDecrypt } from './commands/decrypt.js'
 import { registerEncrypt } from './commands/encrypt.js'
 import { registerFound } from './commands/found.js'
 import { registerGet } from './commands/get.js'
+import { registerIdentity } from './commands/identity.js'
 import { registerKey } from './commands/key.js'
 import { registerList } from './commands/list.js'
 import { registerMine } from './commands/mine.js'
@@ -42,6 +45,8 @@ export async function createProgram(words: readonly string[]): Promise<Command> 
   for (const register of [registerAdd, registerList, registerGet]) register(program)
   program.commandsGroup('Wallet and keys:')
   for (const register of [registerWallet, registerKey, registerEncrypt, registerDecrypt]) register(program)
+  program.commandsGroup('People:')
+  for (const register of [registerIdentity, registerContacts, registerCertify]) register(program)
   program.commandsGroup('Nodes:')
   await registerStart(program, words)
   for (const register of [registerNetwork, registerDemo, registerConnect, registerPeers]) register(program)

@@ -13,6 +13,8 @@ export interface WalletFile {
   readonly wallet: Wallet
   /** Puts a key into the file, beside whatever other processes put there meanwhile. */
   keep(fileKey: FileKey): Promise<void>
+  /** Changes the wallet as it is in the file now; `change` may be called with what other processes put there meanwhile. */
+  change(change: (wallet: Wallet) => Wallet): Promise<void>
 }
 
 /**
@@ -46,23 +48,27 @@ export async function openWalletFileToChange(path: string, signal: AbortSignal):
   let known = opened
   let prepared: PreparedSeal | undefined = await prepareSeal(passphrase)
   collectGarbage()
+
+  async function change(alter: (wallet: Wallet) => Wallet): Promise<void> {
+    // A link stays a link, and what it leads to is changed.
+    const place = await realpath(path)
+    await withLock(place, signal, async () => {
+      const now = await readSealed(place)
+      // Opening takes about a second, and is needed only where somebody else changed the file.
+      const current = now.equals(known.sealed) ? known.wallet : await openWallet(now, passphrase)
+      const changed = alter(current)
+      const seal = prepared ?? (await prepareSeal(passphrase))
+      prepared = undefined
+      const resealed = Buffer.from(await seal(changed))
+      await writeOutput(place, resealed, { force: true })
+      known = { sealed: resealed, wallet: changed }
+    })
+  }
+
   return {
     wallet: opened.wallet,
-    async keep(fileKey) {
-      // A link stays a link, and what it leads to is changed.
-      const place = await realpath(path)
-      await withLock(place, signal, async () => {
-        const now = await readSealed(place)
-        // Opening takes about a second, and is needed only where somebody else changed the file.
-        const current = now.equals(known.sealed) ? known.wallet : await openWallet(now, passphrase)
-        const grown = addFileKey(current, fileKey)
-        const seal = prepared ?? (await prepareSeal(passphrase))
-        prepared = undefined
-        const resealed = Buffer.from(await seal(grown))
-        await writeOutput(place, resealed, { force: true })
-        known = { sealed: resealed, wallet: grown }
-      })
-    },
+    keep: (fileKey) => change((wallet) => addFileKey(wallet, fileKey)),
+    change,
   }
 }
 

@@ -77,7 +77,7 @@ async function notePending(
     if (wanted.size === 0) return
     try {
       const { state, transaction } = await client.transaction(id, { signal })
-      if (state === 'pending') note(transaction.ipfs_hash, { state, transaction: id })
+      if (state === 'pending' && transaction.ipfs_hash !== null) note(transaction.ipfs_hash, { state, transaction: id })
     } catch (error) {
       // It went into a block, or away, since the list was made.
       if (!isEmrError(error, 'transaction_unknown')) throw error
@@ -98,7 +98,8 @@ async function noteFromChain(
     for (const { index, hash, timestamp, transactions } of page.reverse()) {
       const confirmations = tip.index - index + 1
       for (const { ipfs_hash, id } of transactions.reverse()) {
-        note(ipfs_hash, { state: 'confirmed', block: { index, hash, timestamp }, confirmations, transaction: id })
+        if (ipfs_hash !== null)
+          note(ipfs_hash, { state: 'confirmed', block: { index, hash, timestamp }, confirmations, transaction: id })
       }
     }
   }

@@ -13,12 +13,12 @@ const TransactionEntry = Type.Object({
   EHR_name: Type.Union([Type.String(), Type.Null()]),
   file_name: Type.Union([Type.String(), Type.Null()]),
   id: Type.String(),
-  ipfs_hash: Type.String(),
+  ipfs_hash: Type.Union([Type.String(), Type.Null()]),
   signer: Type.String(),
   size: Type.Union([Type.String(), Type.Null()]),
   user_id: Type.Union([Type.String(), Type.Null()]),
 })
-/** A record on the chain; its names are null where it carries no clear label. */
+/** A transaction on the chain; its names are null where it carries no clear label, and its file where it is no record. */
 export type TransactionEntry = Static<typeof TransactionEntry>
 
 const ChainBlock = Type.Object({
@@ -92,15 +92,65 @@ export const SubmitAnswer = Type.Object({ id: Type.String(), state: Type.Literal
 
 export const PendingAnswer = Type.Object({ pending: Type.Array(Type.String()) })
 
+const Outcome = Type.Object({ code: Whole, name: Type.String(), sentence: Type.String() })
+/** What the contract says to something. */
+export type Outcome = Static<typeof Outcome>
+
+const Standing = Type.Object({
+  of: Type.String(),
+  state: Type.Optional(Type.String()),
+  revoked: Type.Optional(Type.Boolean()),
+  used: Type.Optional(Whole),
+})
+
 export const TransactionAnswer = Type.Object({
   state: Type.Union([Type.Literal('pending'), Type.Literal('confirmed')]),
   transaction: TransactionEntry,
   at: Whole,
+  kind: Type.String(),
+  body: Type.Unknown(),
+  result: Outcome,
+  standing: Type.Optional(Standing),
   block: Type.Optional(BlockPlace),
   confirmations: Type.Optional(Type.Integer({ minimum: 1 })),
 })
 /** Where a transaction stands; only a confirmed one has a block. */
 export type TransactionAnswer = Static<typeof TransactionAnswer>
+
+const Id = Type.String()
+
+export const IdentityAnswer = Type.Object({
+  id: Id,
+  version: Id,
+  role: Type.String(),
+  administrator: Type.Boolean(),
+  key: Type.String(),
+  seal: Type.String(),
+  recovery: Type.Union([Type.String(), Type.Null()]),
+  custodians: Type.Array(Id),
+  classKeys: Type.Array(Type.Object({ class: Whole, epoch: Whole, key: Type.String() })),
+})
+/** A person, organisation or node as its newest version has it. */
+export type IdentityAnswer = Static<typeof IdentityAnswer>
+
+export const DecideAnswer = Type.Object({ allowed: Type.Boolean(), result: Outcome, time: Whole })
+export type DecideAnswer = Static<typeof DecideAnswer>
+
+const HistoryEntry = Type.Object({
+  id: Id,
+  kind: Type.String(),
+  at: Whole,
+  author: Type.String(),
+  body: Type.Unknown(),
+  result: Outcome,
+  standing: Type.Optional(Standing),
+  block: BlockPlace,
+  confirmations: Type.Integer({ minimum: 1 }),
+  next: Type.String(),
+})
+/** A transaction of the main chain and what the contract said to it. */
+export type HistoryEntry = Static<typeof HistoryEntry>
+export const HistoryAnswer = Type.Object({ entries: Type.Array(HistoryEntry) })
 
 export const MineAnswer = Type.Object({ message: Type.String(), ...ChainBlock.properties })
 

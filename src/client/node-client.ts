@@ -1,4 +1,7 @@
+import { concatBytes } from '@noble/hashes/utils.js'
 import { EmrError } from '../errors.js'
+import { parseChainId } from '../protocol/cid.js'
+import { decodeTransaction, type SignedTransaction } from '../protocol/transaction.js'
 import { Value } from '../typebox.js'
 import { toStream } from './byte-streams.js'
 import { multipartFile } from './multipart-file.js'
@@ -6,7 +9,11 @@ import {
   ChainAnswer,
   type ChainBlock,
   ConnectAnswer,
+  DecideAnswer,
   FindAnswer,
+  HistoryAnswer,
+  type HistoryEntry,
+  IdentityAnswer,
   MineAnswer,
   type PeerEntry,
   PeersAnswer,
@@ -56,6 +63,19 @@ export interface NodeClient {
   /** The id of the transaction, once it is on the node's disk. */
   submitTransaction(bytes: Uint8Array, options?: CallOptions): Promise<string>
   transaction(id: string, options?: CallOptions): Promise<TransactionAnswer>
+  /** A transaction as it was signed, checked against its id. */
+  signedTransaction(id: string, options?: CallOptions): Promise<SignedTransaction>
+  /** @throws EmrError `identity_unknown` */
+  identity(id: string, options?: CallOptions): Promise<IdentityAnswer>
+  /** Whose current key this is, 64 hexadecimal digits. @throws EmrError `identity_unknown` */
+  identityOfKey(key: string, options?: CallOptions): Promise<IdentityAnswer>
+  /** What consent says to a question now, by the chain of the node. */
+  decide(question: DecideQuestion, options?: CallOptions): Promise<DecideAnswer>
+  /** Transactions that name an id, or that a key signed, newest first, fetched in pages. */
+  history(
+    about: { about: string } | { author: string },
+    options?: CallOptions,
+  ): AsyncGenerator<HistoryEntry, void, undefined>
   /** Ids of the transactions that wait for a block, oldest first. */
   pendingTransactions(options?: CallOptions): Promise<string[]>
   /** Mines one block. Takes as long as it takes; `signal` ends the search. */
@@ -69,6 +89,16 @@ export interface NodeClient {
   events(options?: CallOptions & { onListening?: () => void }): AsyncGenerator<TipEvent, void, undefined>
 }
 
+/** May `accessor` do this with this record, in the role of this certificate, under this grant? Ids as text. */
+export interface DecideQuestion {
+  readonly accessor: string
+  readonly record: string
+  readonly certificate?: string | undefined
+  readonly grant?: string | undefined
+  readonly action: string
+  readonly purpose: string
+}
+
 export interface NodeClientOptions {
   /** The platform's by default. Its time limits hold for `mine` and `events`, which may be silent for long. */
   readonly fetch?: Fetch
@@ -76,6 +106,8 @@ export interface NodeClientOptions {
 
 /** Blocks fetched in one go. */
 const PAGE = 256
+/** Entries of a history fetched in one go, the most that a node gives. */
+const HISTORY_PAGE = 100
 
 /** @throws EmrError `peer_bad_address` if `url` is not one of http or https */
 export function createNodeClient(url: string, { fetch = globalThis.fetch }: NodeClientOptions = {}): NodeClient {
@@ -139,6 +171,35 @@ export function createNodeClient(url: string, { fetch = globalThis.fetch }: Node
       return (await node.json('/transactions', SubmitAnswer, request)).id
     },
     transaction: (id, options = {}) => node.json(`/transactions/${encodeURIComponent(id)}`, TransactionAnswer, options),
+    async signedTransaction(id, { signal } = {}) {
+      const parts: Uint8Array[] = []
+      for await (const part of await node.bytes(`/transactions/${encodeURIComponent(id)}?format=raw`, { signal })) {
+        parts.push(part)
+      }
+      const transaction = decodeTransaction(concatBytes(...parts))
+      if (transaction.id.toString() !== parseChainId(id).toString()) {
+        throw new EmrError('node_unexpected', 'It sent another transaction.')
+      }
+      return transaction
+    },
+    identity: (id, options = {}) => node.json(`/identities/${encodeURIComponent(id)}`, IdentityAnswer, options),
+    identityOfKey: (key, options = {}) =>
+      node.json(`/identities?key=${encodeURIComponent(key)}`, IdentityAnswer, options),
+    decide(question, options = {}) {
+      const asked = new URLSearchParams()
+      for (const [name, value] of Object.entries(question)) if (value !== undefined) asked.set(name, value)
+      return node.json(`/decide?${asked}`, DecideAnswer, options)
+    },
+    async *history(about, options = {}) {
+      const asked = new URLSearchParams({ ...about, limit: String(HISTORY_PAGE) })
+      for (;;) {
+        const { entries } = await node.json(`/history?${asked}`, HistoryAnswer, options)
+        yield* entries
+        const last = entries.at(-1)
+        if (!last || entries.length < HISTORY_PAGE) return
+        asked.set('before', last.next)
+      }
+    },
     pendingTransactions: async (options = {}) => (await node.json('/transactions', PendingAnswer, options)).pending,
 
     async mine({ signal } = {}) {

@@ -43,6 +43,7 @@ export const HistoryEntryJson = Type.Object({
   author: KeyText,
   body: Type.Unsafe<unknown>({ description: 'as docs/protocol.md has it: ids as CIDs, other bytes hexadecimal' }),
   result: OutcomeJson,
+  standing: Type.Optional(StandingJson),
   block: RecordMatch.properties.block,
   confirmations: Type.Integer(),
   next: Type.String({ description: '`before` of the question for what is older' }),
@@ -90,7 +91,7 @@ function jsonOf(value: unknown): unknown {
 }
 
 export function historyEntryJson(entry: HistoryEntry): Static<typeof HistoryEntryJson> {
-  const { transaction, result, block, confirmations, height, position } = entry
+  const { transaction, result, standing, block, confirmations, height, position } = entry
   return {
     id: transaction.id.toString(),
     kind: transaction.kind,
@@ -98,6 +99,7 @@ export function historyEntryJson(entry: HistoryEntry): Static<typeof HistoryEntr
     author: bytesToHex(transaction.from),
     body: bodyJson(transaction),
     result: { ...result },
+    ...(standing ? { standing: { ...standing } } : {}),
     block: blockPlace(block.header),
     confirmations,
     next: `${height}.${position}`,

@@ -48,6 +48,7 @@ export type HistoryQuery = ({ readonly about: CID } | { readonly author: Uint8Ar
 /** A transaction of the main chain with what the contract said to it. */
 export interface HistoryEntry extends RecordOnChain, ChainPosition {
   readonly result: Outcome
+  readonly standing: Standing | undefined
 }
 
 /** What people ask of identities and consent; it is all of the main chain, up to the tip. */
@@ -109,6 +110,15 @@ export function createConsentReads(dependencies: ConsentReadsDependencies): Cons
     return outcomeOf(ledger.resultsAt(height)?.[position] ?? 0)
   }
 
+  function standing({ bytes }: CID): Standing | undefined {
+    const record = recordOf(state, bytes)
+    if (record) return { of: 'record', state: RECORD_STATES[record.state] ?? 'erased' }
+    const certificate = certificateOf(state, bytes)
+    if (certificate) return { of: 'certificate', revoked: certificate.revoked !== 0 }
+    const grant = grantOf(state, bytes)
+    return grant && { of: 'grant', revoked: isRevoked(state, grant), used: countOf(state, tables.uses, bytes) }
+  }
+
   return {
     identity,
     async identityOfKey(key) {
@@ -116,14 +126,7 @@ export function createConsentReads(dependencies: ConsentReadsDependencies): Cons
       return found && identity(chainCidAt(found.id, 0))
     },
 
-    standing({ bytes }) {
-      const record = recordOf(state, bytes)
-      if (record) return { of: 'record', state: RECORD_STATES[record.state] ?? 'erased' }
-      const certificate = certificateOf(state, bytes)
-      if (certificate) return { of: 'certificate', revoked: certificate.revoked !== 0 }
-      const grant = grantOf(state, bytes)
-      return grant && { of: 'grant', revoked: isRevoked(state, grant), used: countOf(state, tables.uses, bytes) }
-    },
+    standing,
 
     result(found) {
       if (found.state === 'pending') return outcomeOf(resultsOf([found.transaction], laterTime())[0] ?? 0)
@@ -145,7 +148,7 @@ export function createConsentReads(dependencies: ConsentReadsDependencies): Cons
         // The main chain may change between two reads; the next question shows the new one.
         if (found?.state !== 'confirmed') continue
         const { height, position } = match
-        entries.push({ ...found, height, position, result: resultAt(match) })
+        entries.push({ ...found, height, position, result: resultAt(match), standing: standing(match.id) })
       }
       return entries
     },

@@ -5,6 +5,7 @@ import { createNativeSigner } from '../crypto/ed25519-node.js'
 import { EmrError } from '../errors.js'
 import { writeFileDurably } from '../ledger/durable-file.js'
 import type { Json, JsonTable } from '../ledger/json-table.js'
+import { dataFolderPaths } from '../ledger/layout.js'
 
 /**
  * The key of a node: 32 bytes in a file of mode 0600, made at the first start. It signs blocks, and the
@@ -57,4 +58,13 @@ async function makeSeed(path: string): Promise<Uint8Array> {
   const seed = generateSeed()
   await writeFileDurably(path, seed)
   return seed
+}
+
+/** The seed of the node of this data folder. @throws EmrError `path_not_found`, `disk_failed` */
+export async function readNodeSeed(folder: string): Promise<Uint8Array> {
+  const path = dataFolderPaths(folder).nodeKey
+  const seed = await readSeed(path)
+  if (!seed) throw new EmrError('path_not_found', `There is no node.key in ${folder}.`)
+  if (seed.length !== 32) throw new EmrError('disk_failed', `${path} is not a key of 32 bytes.`)
+  return Uint8Array.from(seed)
 }

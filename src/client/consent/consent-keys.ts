@@ -32,6 +32,7 @@ export const ConsentKeysSchema = Type.Object(
       Type.Refine(Type.Array(ClassKeySchema), (keys) => isOnce(keys.map(({ class: one, epoch }) => `${one} ${epoch}`))),
     ),
     recovery: Type.Union([Hex32, Type.Null()]),
+    nextRoot: Type.Optional(Hex32),
   },
   { additionalProperties: false },
 )
@@ -40,7 +41,7 @@ export const ConsentKeysSchema = Type.Object(
  * The secrets of one person, organisation or node on one network, as JSON holds them: 64 hexadecimal digits each.
  * `id` is who they are of, null until that is registered; no node has to be believed about it. `root` is what the others are made from, `seed` that of the Ed25519 key which acts, `seals` the secrets of the X25519
  * keys that things are sealed to, newest first, `classKeys` those of each class of records and epoch, and `recovery` the
- * seed of a key that is better kept elsewhere. None is ever thrown away: what was sealed to an old one stays sealed to it.
+ * seed of a key that is better kept elsewhere; `nextRoot` is there while the keys are being replaced. None is ever thrown away: what was sealed to an old one stays sealed to it.
  */
 export type ConsentKeys = Readonly<Static<typeof ConsentKeysSchema>>
 
