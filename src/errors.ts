@@ -152,6 +152,15 @@ export const errors = {
   contacts_malformed: entry('The file of contacts is not one that emrchain wrote.'),
   consent_unfit: entry('The network would refuse this.'),
 
+  // X.509
+  not_an_authority: entry('Only an organisation or an administrator certifies others.'),
+  certificate_unknown: entry('There is no certificate of this id on the chain.'),
+  certificate_foreign: entry('Somebody else issued this certificate, and only they can write it as X.509.'),
+  certificate_revoked: entry('The certificate, or the one that it was issued under, is revoked on the chain.'),
+  certificate_expired: entry('The time of the certificate, or of the one that it was issued under, is over.'),
+  certificate_unfit: entry('The certificate on the chain cannot be written as X.509.'),
+  certificate_stale: entry('A file does not say what the chain says now.'),
+
   // Peers
   peer_forbidden: entry('The operator of this node does not allow this address.'),
   peer_bad_address: entry('The address is not an http or https URL of a node.'),

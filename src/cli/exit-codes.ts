@@ -63,6 +63,14 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   file_damaged: 'refused',
   prototype_malformed: 'refused',
   backup_malformed: 'refused',
+  identity_unknown: 'missing',
+  certificate_unknown: 'missing',
+  not_an_authority: 'refused',
+  certificate_foreign: 'refused',
+  certificate_revoked: 'refused',
+  certificate_expired: 'refused',
+  certificate_unfit: 'refused',
+  certificate_stale: 'refused',
 }
 
 const isRefusal = (code: ErrorCode): boolean =>
