@@ -154,12 +154,14 @@ export const errors = {
 
   // X.509
   not_an_authority: entry('Only an organisation or an administrator certifies others.'),
+  identity_key_wrong: entry('The key in the wallet is not the current key of this identity.'),
   certificate_unknown: entry('There is no certificate of this id on the chain.'),
   certificate_foreign: entry('Somebody else issued this certificate, and only they can write it as X.509.'),
   certificate_revoked: entry('The certificate, or the one that it was issued under, is revoked on the chain.'),
   certificate_expired: entry('The time of the certificate, or of the one that it was issued under, is over.'),
   certificate_unfit: entry('The certificate on the chain cannot be written as X.509.'),
   certificate_stale: entry('A file does not say what the chain says now.'),
+  certificate_chain_broken: entry('The certificates in a file do not sign each other up to a root.'),
 
   // Peers
   peer_forbidden: entry('The operator of this node does not allow this address.'),

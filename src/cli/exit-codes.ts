@@ -71,6 +71,8 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   certificate_expired: 'refused',
   certificate_unfit: 'refused',
   certificate_stale: 'refused',
+  certificate_chain_broken: 'refused',
+  identity_key_wrong: 'wallet',
 }
 
 const isRefusal = (code: ErrorCode): boolean =>
