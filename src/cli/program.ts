@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { VERSION } from '../node/version.js'
 import { registerAdd } from './commands/add.js'
 import { registerBackup } from './commands/backup.js'
+import { registerCa } from './commands/ca.js'
 import { registerCertify } from './commands/certify.js'
 import { registerChain } from './commands/chain.js'
 import { registerConnect } from './commands/connect.js'
@@ -47,6 +48,7 @@ export async function createProgram(words: readonly string[]): Promise<Command> 
   for (const register of [registerWallet, registerKey, registerEncrypt, registerDecrypt]) register(program)
   program.commandsGroup('People:')
   for (const register of [registerIdentity, registerContacts, registerCertify]) register(program)
+  registerCa(program, async () => (await import('./ca/open-ca.js')).caDependencies)
   program.commandsGroup('Nodes:')
   await registerStart(program, words)
   for (const register of [registerNetwork, registerDemo, registerConnect, registerPeers]) register(program)

@@ -67,7 +67,7 @@ export interface NodeClient {
   signedTransaction(id: string, options?: CallOptions): Promise<SignedTransaction>
   /** @throws EmrError `identity_unknown` */
   identity(id: string, options?: CallOptions): Promise<IdentityAnswer>
-  /** Whose current key this is, 64 hexadecimal digits. @throws EmrError `identity_unknown` */
+  /** Whose key this is, or was; 64 hexadecimal digits. @throws EmrError `identity_unknown` */
   identityOfKey(key: string, options?: CallOptions): Promise<IdentityAnswer>
   /** What consent says to a question now, by the chain of the node. */
   decide(question: DecideQuestion, options?: CallOptions): Promise<DecideAnswer>

@@ -1,5 +1,5 @@
 import type { CID } from 'multiformats/cid'
-import { identityOfKey, isAdministrator } from '../contract/actor.js'
+import { isAdministrator } from '../contract/actor.js'
 import { decide, isRevoked, type Question } from '../contract/decide.js'
 import { nameOfCode, resultCodes } from '../contract/result-codes.js'
 import { certificateOf, classKeyKey, countOf, grantOf, identityOf, recordOf, rows } from '../contract/rows.js'
@@ -54,7 +54,7 @@ export interface HistoryEntry extends RecordOnChain, ChainPosition {
 /** What people ask of identities and consent; it is all of the main chain, up to the tip. */
 export interface ConsentReads {
   identity(id: CID): Promise<IdentityNow | undefined>
-  /** Whose current key this is. */
+  /** Whose key this is, or was before it was replaced. */
   identityOfKey(key: Uint8Array): Promise<IdentityNow | undefined>
   standing(id: CID): Standing | undefined
   /** What the contract said to a transaction of the main chain; for one that waits, what it would say now. */
@@ -122,8 +122,8 @@ export function createConsentReads(dependencies: ConsentReadsDependencies): Cons
   return {
     identity,
     async identityOfKey(key) {
-      const found = identityOfKey(state, key)
-      return found && identity(chainCidAt(found.id, 0))
+      const id = state.get(tables.keys, key)
+      return id && identity(chainCidAt(id, 0))
     },
 
     standing,

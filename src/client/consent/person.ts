@@ -26,7 +26,13 @@ const CertificateBody = Type.Object({
 })
 
 /** The certificate of an entry of a history; undefined of what is none, or had no effect. */
-export function certificateNow({ id, kind, result, body, standing }: HistoryEntry): CertificateNow | undefined {
+export function certificateNow({
+  id,
+  kind,
+  result,
+  body,
+  standing,
+}: Pick<HistoryEntry, 'id' | 'kind' | 'result' | 'body' | 'standing'>): CertificateNow | undefined {
   if (kind !== 'certificate' || result.code !== 0 || !Value.Check(CertificateBody, body)) return undefined
   const { subject, role, capabilities, from, until, under } = body
   return { id, subject, role, capabilities, from, until, under, revoked: standing?.revoked === true }

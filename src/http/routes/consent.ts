@@ -40,7 +40,7 @@ export function consentRoutes(server: TypedServer, node: EmrNode): void {
       config: { access: 'public' },
       schema: {
         tags: ['consent'],
-        summary: 'The identity whose current key this is',
+        summary: 'The identity that this key belongs to, or belonged to before it was replaced',
         querystring: Type.Object({ key: Key }, { additionalProperties: false }),
         response: { 200: IdentityJson, ...problems },
       },
