@@ -143,6 +143,7 @@ export const errors = {
   // Consent
   seal_wrong: entry('This does not open: it is for another key or another place, or was altered.'),
   seal_bad_key: entry('Nothing can be sealed to this key.'),
+  seal_unsupported: entry('The Web Crypto of this platform has no X25519.'),
   share_wrong: entry('The share is not the one that the record commits to.'),
   label_malformed: entry('The label of the record is not of a form that this version reads.'),
   secret_missing: entry('The wallet holds no secret that opens this.'),

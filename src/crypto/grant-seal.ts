@@ -3,7 +3,7 @@ import { EmrError } from '../errors.js'
 import { type ClassEpoch, classEpochBytes, counted, idBytes } from './bound-bytes.js'
 import { type Binding, open, type Sealed, seal } from './hpke.js'
 
-const DOMAIN = new TextEncoder().encode('emrchain/grant-seal/v1')
+const INFO = new TextEncoder().encode('emrchain/grant-seal/v1')
 /** Bytes of each secret in a grant: the share of a record, or the secret of a class key. */
 const SECRET_SIZE = 32
 
@@ -41,8 +41,8 @@ export async function openGrantSecrets(secret: Uint8Array, sealed: Sealed, place
 }
 
 const bindingOf = ({ genesis, patient, grantee, records, keys }: GrantPlace): Binding => ({
-  info: concatBytes(
-    DOMAIN,
+  info: INFO,
+  aad: concatBytes(
     idBytes(genesis),
     idBytes(patient),
     idBytes(grantee),

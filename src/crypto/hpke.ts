@@ -26,12 +26,12 @@ export interface Sealed {
   readonly ct: Uint8Array
 }
 
-/** What a message is bound to: it opens only where this is the same again. It is not secret, and it is not sent. */
+/** What a message is bound to: it opens only where both are the same again. Neither is secret, and neither is sent. */
 export interface Binding {
-  /** What sort of message it is, and what it belongs to: where there is one message, all goes here (section 8.1). */
+  /** What sort of message it is: a text of its own for each format. */
   readonly info: Uint8Array
-  /** Associated data; none if left out. */
-  readonly aad?: Uint8Array
+  /** What it belongs to. */
+  readonly aad: Uint8Array
 }
 
 const suite = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() })
@@ -39,6 +39,8 @@ const suite = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfS
 /**
  * The X25519 public key, 32 bytes, of a secret of 32 random bytes. The secret is never a scalar itself: the key pair is
  * DeriveKeyPair (RFC 9180, section 7.1.3) of it, so all that anybody has to keep is the secret.
+ *
+ * @throws EmrError `seal_unsupported` where Web Crypto has no X25519
  */
 export async function publicKeyOf(secret: Uint8Array): Promise<Uint8Array> {
   const { publicKey } = await keyPairOf(secret)
@@ -49,7 +51,7 @@ export async function publicKeyOf(secret: Uint8Array): Promise<Uint8Array> {
  * Seals a message to a public key.
  *
  * @param ephemeral 32 random bytes for the ephemeral key; made if left out, and given only to repeat known answers
- * @throws EmrError `seal_bad_key` if nothing can be sealed to this key
+ * @throws EmrError `seal_bad_key` if nothing can be sealed to this key; `seal_unsupported`
  */
 export async function seal(
   publicKey: Uint8Array,
@@ -59,7 +61,8 @@ export async function seal(
 ): Promise<Sealed> {
   // Anything else than 32 bytes came from somebody else, as a key of small order may: both are answered alike.
   if (publicKey.length !== SEAL_KEY_SIZE) throw new EmrError('seal_bad_key')
-  const recipientPublicKey = await suite.kem.deserializePublicKey(publicKey)
+  // Where there is X25519, any 32 bytes are taken in.
+  const recipientPublicKey = await supported(suite.kem.deserializePublicKey(publicKey))
   const ekm = ephemeral && (await keyPairOf(ephemeral))
   try {
     const sealed = await suite.seal({ recipientPublicKey, info, ...(ekm && { ekm }) }, plaintext, aad)
@@ -73,7 +76,7 @@ export async function seal(
 /**
  * Opens what `seal` made, with the secret of the public key and the same binding.
  *
- * @throws EmrError `seal_wrong` if anything of that is another, or the message was altered
+ * @throws EmrError `seal_wrong` if anything of that is another, or the message was altered; `seal_unsupported`
  */
 export async function open(secret: Uint8Array, { enc, ct }: Sealed, { info, aad }: Binding): Promise<Uint8Array> {
   const recipientKey = await keyPairOf(secret)
@@ -87,4 +90,13 @@ export async function open(secret: Uint8Array, { enc, ct }: Sealed, { info, aad 
   }
 }
 
-const keyPairOf = (secret: Uint8Array) => suite.kem.deriveKeyPair(abytes(secret, SEAL_KEY_SIZE, 'secret'))
+const keyPairOf = (secret: Uint8Array) => supported(suite.kem.deriveKeyPair(abytes(secret, SEAL_KEY_SIZE, 'secret')))
+
+/** What fails only where the platform has no X25519, as browsers from before 2025. */
+async function supported<T>(made: Promise<T>): Promise<T> {
+  try {
+    return await made
+  } catch {
+    throw new EmrError('seal_unsupported')
+  }
+}

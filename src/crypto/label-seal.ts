@@ -7,7 +7,7 @@ import { labelKey } from './content-key.js'
 /** A label is padded to a multiple of this, so that its length says little of what is in it. */
 export const LABEL_STEP = 256
 /** Most bytes of a label before it is sealed. */
-export const MAX_LABEL_SIZE = 4_096
+export const MAX_LABEL_SIZE = 3_840
 const NONCE_SIZE = 12
 const TAG_SIZE = 16
 /** Most bytes of a sealed label: what a custodian has to take. */
@@ -26,7 +26,7 @@ export interface LabelPlace {
  * Seals the JSON text of a label under the share on the chain: `nonce || ciphertext || tag` of AES-256-GCM.
  *
  * @param iv 12 random bytes; made if left out, and given only to repeat known answers
- * @throws EmrError `label_malformed` if it is over 4,096 bytes
+ * @throws EmrError `label_malformed` if it is over 3,840 bytes
  */
 export function sealLabel(
   chainShare: Uint8Array,

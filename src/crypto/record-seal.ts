@@ -4,7 +4,7 @@ import { type ClassEpoch, classEpochBytes, idBytes } from './bound-bytes.js'
 import { SHARE_SIZE } from './content-key.js'
 import { type Binding, open, type Sealed, seal } from './hpke.js'
 
-const DOMAIN = new TextEncoder().encode('emrchain/record-share/v1')
+const INFO = new TextEncoder().encode('emrchain/record-share/v1')
 
 /** The one record that a sealed share belongs to (docs/protocol.md, "Sealed secrets"). */
 export interface RecordPlace extends ClassEpoch {
@@ -36,8 +36,8 @@ export async function openRecordShare(secret: Uint8Array, sealed: Sealed, place:
 
 /** Every part but the last has one length, so no two places have the same bytes. */
 const bindingOf = ({ genesis, patient, author, nonce, file, ...classEpoch }: RecordPlace): Binding => ({
-  info: concatBytes(
-    DOMAIN,
+  info: INFO,
+  aad: concatBytes(
     idBytes(genesis),
     idBytes(patient),
     classEpochBytes(classEpoch),

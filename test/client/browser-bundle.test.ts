@@ -46,17 +46,17 @@ const file = Uint8Array.from([0x12, 0x20, ...new Uint8Array(32)])
 const consent = { purpose: 512, grant: null, certificate: null, confidentiality: 1, sensitivity: 0 }
 const label = { name: 'MRI', fileName: 'MRI.dcm', size: 1 }
 const about = { patient: one.id.bytes, secrets, file, classKey, label }
-const deposit = await app.draftRecord(stamp, signer.publicKey, { ...about, ...consent })
+const drafted = await app.draftRecord(stamp, signer.publicKey, { ...about, ...consent })
 const node = { id: two.id.bytes, key: app.signerOf(doctor).publicKey }
-const receipt = { node: node.id, key: node.key, sig: app.signerOf(doctor).sign(deposit.message) }
-const record = app.signRecordDraft(app.addReceipts(deposit.draft, [receipt]), signer, [node])
+const receipt = { node: node.id, key: node.key, sig: app.signerOf(doctor).sign(drafted.message) }
+const record = app.signRecordDraft(app.addReceipts(drafted.draft, [receipt]), signer, [node])
 const shares = await app.sharesOf(patient, [record])
 const grantee = { id: two.id.bytes, seal: two.body.seal }
 const scope = { roles: 4, actions: 2, purposes: 1, from: 0 }
 const parties = { patient: one.id.bytes, certificate: null, grantee }
 const grant = await app.grantRecords(stamp, signer, { ...parties, ...scope, shares })
 const share = await app.shareByGrant(await app.openGrant(doctor, grant), record)
-const opened = app.openRecord(record, share, deposit)
+const opened = app.openRecord(record, share, drafted.deposit)
 const left = forbidden.filter((name) => name in globalThis)
 const isSame = opened.contentKey.every((byte, index) => byte === secrets.contentKey[index])
 console.log(JSON.stringify({ left, isSame, label: opened.label }))

@@ -9,10 +9,10 @@ import type { Custodian } from '#emrchain/client/consent/receipts.js'
 import { addReceipts } from '#emrchain/client/consent/receipts.js'
 import {
   type ConsentRecord,
+  type DraftedRecord,
   draftRecord,
   type NewConsentRecord,
   newRecordSecrets,
-  type RecordDeposit,
   type RecordSecrets,
   signRecordDraft,
 } from '#emrchain/client/consent/record.js'
@@ -40,12 +40,6 @@ export interface Person {
   certificate: Uint8Array | null
 }
 
-/** What a custodian keeps of a record. */
-export interface Kept {
-  readonly off: Uint8Array
-  readonly label: Uint8Array
-}
-
 export interface Clinic {
   readonly state: MemoryState
   readonly people: ReadonlyMap<string, Person>
@@ -60,7 +54,7 @@ export interface Clinic {
   custodians(): Custodian[]
   /** What each custodian signs that has kept a deposit. */
   receiptsFor(
-    deposit: RecordDeposit,
+    deposit: DraftedRecord,
     nodes?: readonly string[],
   ): { node: Uint8Array; key: Uint8Array; sig: Uint8Array }[]
   draft(author: string, change?: Partial<NewConsentRecord>): Promise<Written>
@@ -69,7 +63,7 @@ export interface Clinic {
 }
 
 export interface Written {
-  readonly deposit: RecordDeposit
+  readonly drafted: DraftedRecord
   readonly secrets: RecordSecrets
   readonly text: string
   readonly encrypted: Uint8Array
@@ -150,11 +144,11 @@ export async function createClinic(): Promise<Clinic> {
         label: { name: 'Blood count', fileName: 'count.txt', size: text.length },
         ...change,
       }
-      return { deposit: await draftRecord(stamp(), signer(author).publicKey, record), secrets, text, encrypted }
+      return { drafted: await draftRecord(stamp(), signer(author).publicKey, record), secrets, text, encrypted }
     },
     async write(author, change) {
       const written = await clinic.draft(author, change)
-      const draft = addReceipts(written.deposit.draft, clinic.receiptsFor(written.deposit, ['node1', 'node3']))
+      const draft = addReceipts(written.drafted.draft, clinic.receiptsFor(written.drafted, ['node1', 'node3']))
       return { ...written, record: sent(signRecordDraft(draft, signer(author), clinic.custodians())) }
     },
   }
@@ -185,6 +179,6 @@ export async function createClinic(): Promise<Clinic> {
 export const fileCidOf = (encrypted: Uint8Array): Uint8Array =>
   CID.createV1(0x55, Digest.create(0x12, sha256(encrypted))).bytes
 
-/** The draft of a deposit with the receipts of all three nodes. */
-export const withReceipts = (clinic: Clinic, deposit: RecordDeposit): Draft =>
-  addReceipts(deposit.draft, clinic.receiptsFor(deposit))
+/** The draft of a record with the receipts of all three nodes. */
+export const withReceipts = (clinic: Clinic, drafted: DraftedRecord): Draft =>
+  addReceipts(drafted.draft, clinic.receiptsFor(drafted))

@@ -5,7 +5,8 @@ import { sha256 } from '#emrchain/crypto/hash.js'
 import { publicKeyOf, type Sealed } from '#emrchain/crypto/hpke.js'
 import { sealLabel } from '#emrchain/crypto/label-seal.js'
 import { sealRecordShare } from '#emrchain/crypto/record-seal.js'
-import { sealRelease } from '#emrchain/crypto/release-seal.js'
+import { encodeCanonical } from '#emrchain/protocol/canonical.js'
+import { sealRelease } from '#emrchain/protocol/sealed-release.js'
 
 /** 32 bytes that are the same in every run. */
 export const named = (name: string): Uint8Array => sha256(new TextEncoder().encode(name))
@@ -91,8 +92,8 @@ export async function makeSecretsVectors() {
       record: hex(releasePlace.record),
       access: hex(releasePlace.access),
       custodian: hex(releasePlace.custodian),
-      plaintext: hex(concatBytes(shares.off, label)),
-      ...sealedHex(await sealRelease(doctorKey, { off: shares.off, label }, releasePlace, ephemeral)),
+      plaintext: hex(encodeCanonical({ share: shares.off, label })),
+      ...sealedHex(await sealRelease(doctorKey, { share: shares.off, label }, releasePlace, ephemeral)),
     },
   }
 }

@@ -2,10 +2,10 @@ import type { Signer } from '../../crypto/ed25519.js'
 import { EmrError } from '../../errors.js'
 import { equalBytes } from '../../protocol/canonical.js'
 import type { SignedTransaction } from '../../protocol/transaction.js'
-import { type ConsentKeys, currentEpoch, nextClassKeys, signerOf } from './consent-keys.js'
+import { type ConsentKeys, currentEpoch, signerOf } from './consent-keys.js'
 import type { Stamp } from './draft.js'
 import { classSecretsOf, type Grantee, type GrantTransaction, grantClasses } from './grant.js'
-import { type IdentityTransaction, rotateIdentity } from './identity.js'
+import { type Rotation, rotateIdentity } from './identity.js'
 import { revokeGrant } from './revocation.js'
 import { unfit } from './unfit.js'
 
@@ -18,24 +18,16 @@ export interface StayingGrant {
   readonly usesLeft?: number
 }
 
-export interface EpochMove {
-  /** The patient's keys so far. */
-  readonly keys: ConsentKeys
-  /** The patient's latest identity. */
-  readonly before: IdentityTransaction
+/**
+ * A rotation that moves class keys: `keys` are `nextClassKeys` of those so far, or `renewedKeys` after a theft, and to be
+ * kept before anything is sent, since what is written from then on is sealed to them.
+ */
+export interface EpochMove extends Rotation {
   /** Id of the patient. */
   readonly patient: Uint8Array
   readonly certificate: Uint8Array | null
-  /** The classes that get a new key: those of the grant that ended. */
-  readonly classes: number
+  /** All grants by class that are to stay and have keys of the classes that move. */
   readonly stay: readonly StayingGrant[]
-}
-
-export interface MovedEpoch {
-  /** To be kept before anything is sent: what is written from then on is sealed to these. */
-  readonly keys: ConsentKeys
-  /** To be sent in this order: the identity, and for each grant that stays a new one and the end of the old. */
-  readonly transactions: readonly SignedTransaction[]
 }
 
 /**
@@ -43,28 +35,35 @@ export interface MovedEpoch {
  * is written from now on. Each grant that stays is given anew by the patient, on the same terms, with the keys that it
  * had and the new ones, and the old one ends: no two grants stand for one consent.
  *
- * @throws EmrError `consent_unfit` if a grant is a deny, over, of other classes, or limited with no uses left said;
- *   `transaction_malformed` where one would have over 64 keys
+ * @returns in the order in which they are to be sent: the identity, and for each grant the new one and the end of the old
+ * @throws EmrError `consent_unfit` if a grant is a deny, over, has no key that moves, or is limited with no uses left
+ *   said; `transaction_malformed` where one would have over 64 keys
  */
-export async function moveClassEpoch(stamp: Stamp, move: EpochMove): Promise<MovedEpoch> {
-  const { before, patient, certificate, classes, stay } = move
-  const signer = signerOf(move.keys)
-  const keys = nextClassKeys(move.keys, classes)
-  const identity = await rotateIdentity(stamp, { before, keys, signer })
+export async function moveClassEpoch(stamp: Stamp, move: EpochMove): Promise<readonly SignedTransaction[]> {
+  const { patient, certificate, stay, ...rotation } = move
+  const { keys, before } = rotation
+  const identity = await rotateIdentity(stamp, rotation)
+  const last = new Map(before.body.classKeys.map((key) => [key.class, key.epoch]))
+  const moved = identity.body.classKeys
+    .filter((key) => key.epoch !== last.get(key.class))
+    .reduce((mask, key) => mask | key.class, 0)
+  // The identity comes first, so what follows is by the key that acts from then on.
+  const signer = signerOf(keys)
   const again = await Promise.all(
     stay.map(async (staying) => [
-      await sealAgain(stamp, signer, { keys, certificate, patient, classes, staying }),
+      await sealAgain(stamp, signer, { keys, certificate, patient, moved, staying }),
       revokeGrant(stamp, signer, patient, staying.grant.id.bytes),
     ]),
   )
-  return { keys, transactions: [identity, ...again.flat()] }
+  return [identity, ...again.flat()]
 }
 
 interface Again {
   readonly keys: ConsentKeys
   readonly certificate: Uint8Array | null
   readonly patient: Uint8Array
-  readonly classes: number
+  /** Classes whose keys move. */
+  readonly moved: number
   readonly staying: StayingGrant
 }
 
@@ -72,10 +71,11 @@ function sealAgain(stamp: Stamp, signer: Signer, again: Again): Promise<GrantTra
   const { keys, certificate, patient, staying } = again
   const { grant, grantee, usesLeft } = staying
   const { body } = grant
-  const moved = again.classes & body.classes
+  // Of a class whose key it never had it gets none now.
+  const moved = again.moved & body.keys.reduce((mask, key) => mask | key.class, 0)
   const isTheirs = body.grantee !== null && equalBytes(body.grantee, grantee.id)
   if (body.deny === 1 || moved === 0 || !isTheirs) {
-    throw new EmrError('consent_unfit', 'A grant that stays is of these classes, and to this grantee.')
+    throw new EmrError('consent_unfit', 'A grant that stays is to this grantee, with keys of these classes.')
   }
   if (body.until <= stamp.at) throw unfit('out_of_time')
   if (body.uses > 0 && !(usesLeft && usesLeft <= body.uses)) {

@@ -4,7 +4,7 @@ import { sealGrantSecrets } from '../../crypto/grant-seal.js'
 import { EmrError } from '../../errors.js'
 import { compareBytes } from '../../protocol/bodies/fields.js'
 import type { GrantBody } from '../../protocol/bodies/grant.js'
-import { EVERY_SENSITIVITY, NO_END } from '../../protocol/consent-vocabulary.js'
+import { actions, EVERY_SENSITIVITY } from '../../protocol/consent-vocabulary.js'
 import type { SignedTransaction } from '../../protocol/transaction.js'
 import { type ConsentKeys, classSecret } from './consent-keys.js'
 import { type Stamp, signed } from './draft.js'
@@ -46,7 +46,11 @@ export interface GrantParties extends Pick<GrantBody, 'patient' | 'roles'> {
 
 type Terms = Omit<AskedScope, 'records' | 'classes'>
 
-/** A grant of these records: their shares are sealed to the grantee. @throws EmrError `transaction_malformed`, `seal_bad_key` */
+/**
+ * A grant of these records: their shares are sealed to the grantee.
+ *
+ * @throws EmrError `transaction_malformed`, `seal_bad_key`; `consent_unfit` where the actions need no share
+ */
 export function grantRecords(
   stamp: Stamp,
   signer: Signer,
@@ -60,9 +64,11 @@ export function grantRecords(
 
 /**
  * A grant of whole classes: the secrets of these class keys, of any epochs, are sealed to the grantee. What is written
- * under a later epoch it cannot open until the patient seals that one too.
+ * under a later epoch it cannot open until the patient seals that one too. Without secrets, and so without READ and
+ * DOWNLOAD, it is for somebody who only writes.
  *
- * @throws EmrError `transaction_malformed`, `seal_bad_key`, `transaction_too_large`
+ * @throws EmrError `transaction_malformed`, `seal_bad_key`, `transaction_too_large`; `consent_unfit` where actions and
+ *   secrets do not belong together
  */
 export function grantClasses(
   stamp: Stamp,
@@ -82,9 +88,8 @@ export function denyAccess(
     Pick<AskedScope, 'records' | 'classes' | 'actions' | 'purposes' | 'from' | 'until'>,
 ): GrantTransaction {
   const { patient, grantee, roles, certificate } = deny
-  const { records = [], classes = 0, actions, purposes, from, until = NO_END } = deny
   const whole = { confidentiality: 3, sensitivity: EVERY_SENSITIVITY, uses: 0 }
-  const scope = scopeOf({ records, classes, actions, purposes, from, until, ...whole })
+  const scope = scopeOf({ ...deny, ...whole })
   const nothing = { under: null, request: null, keys: [], seal: null }
   const body = { patient, grantee, roles, deny: 1, certificate, ...nothing, ...scope }
   return grantTransaction(signed(stamp, signer, { kind: 'grant', body }))
@@ -126,12 +131,20 @@ async function sealedGrant(
   grant: GrantParties & Terms & Contents,
 ): Promise<GrantTransaction> {
   const { patient, grantee, roles, certificate, under = null, request = null, keys, secrets } = grant
-  if (secrets.length === 0) throw new EmrError('transaction_malformed', 'A grant is of records or of class keys.')
   const scope = scopeOf(grant)
+  assertNeeded(scope.actions, secrets.length)
   const place = { genesis: stamp.chain.bytes, patient, grantee: grantee.id, records: scope.records, keys }
-  const seal = await sealGrantSecrets(grantee.seal, secrets, place)
+  const seal = secrets.length > 0 ? await sealGrantSecrets(grantee.seal, secrets, place) : null
   const parties = { patient, grantee: grantee.id, roles, deny: 0, under, certificate, request }
   return grantTransaction(signed(stamp, signer, { kind: 'grant', body: { ...parties, keys, seal, ...scope } }))
+}
+
+/** Who is to read gets what it needs for that, and who is not gets nothing that would let it. */
+function assertNeeded(granted: number, secrets: number): void {
+  const isToRead = (granted & (actions.READ | actions.DOWNLOAD)) !== 0
+  const mayHold = isToRead || (granted & (actions.LIST | actions.REGRANT)) !== 0
+  if (isToRead && secrets === 0) throw new EmrError('consent_unfit', 'Without a secret nothing can be read.')
+  if (!mayHold && secrets > 0) throw new EmrError('consent_unfit', 'Who may not read or list needs no secret.')
 }
 
 /** A transaction as a grant. @throws TypeError if it is none */

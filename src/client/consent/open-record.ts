@@ -1,8 +1,8 @@
 import { assertShare, contentKey } from '../../crypto/content-key.js'
 import type { Sealed } from '../../crypto/hpke.js'
 import { openRecordShare } from '../../crypto/record-seal.js'
-import { openRelease, type ReleasePlace } from '../../crypto/release-seal.js'
 import { EmrError, isEmrError } from '../../errors.js'
+import { openRelease, type Release, type ReleasePlace } from '../../protocol/sealed-release.js'
 import { type ConsentKeys, classSecret, sealSecrets } from './consent-keys.js'
 import { openRecordLabel, type RecordLabel } from './label.js'
 import type { ConsentRecord } from './record.js'
@@ -37,12 +37,12 @@ export interface OpenedRecord {
  */
 export function openRecord(
   { chain: { bytes: genesis }, body: { commitment, nonce } }: Pick<SealedRecord, 'chain' | 'body'>,
-  share: Uint8Array,
-  released: { readonly off: Uint8Array; readonly label: Uint8Array },
+  chainShare: Uint8Array,
+  released: Release,
 ): OpenedRecord {
-  assertShare(released.off, commitment)
-  const label = released.label.length > 0 ? openRecordLabel(share, released.label, { genesis, nonce }) : null
-  return { contentKey: contentKey({ chain: share, off: released.off }), label }
+  assertShare(released.share, commitment)
+  const label = released.label.length > 0 ? openRecordLabel(chainShare, released.label, { genesis, nonce }) : null
+  return { contentKey: contentKey({ chain: chainShare, off: released.share }), label }
 }
 
 /** Opens what a custodian released to this person, now or before a rotation. @throws EmrError `seal_wrong` */

@@ -45,25 +45,32 @@ export interface NewConsentRecord
   readonly supersedes?: Uint8Array | null
 }
 
-/** A record that custodians are to take in, and what each of them gets. */
-export interface RecordDeposit {
-  readonly draft: RecordDraft
-  /** The share that is not on the chain, for every custodian. Secret. */
-  readonly off: Uint8Array
-  /** The sealed label, for every custodian. */
+/** What each custodian of the patient is asked to keep; `share` is secret. */
+export interface Deposit extends Pick<ConsentRecordBody, 'patient' | 'nonce' | 'commitment' | 'file'> {
+  /** The share that is not on the chain. */
+  readonly share: Uint8Array
+  /** The sealed label. */
   readonly label: Uint8Array
-  /** What a custodian signs when it has kept both. */
+}
+
+/** A record, and what custodians are to take in before it is signed. */
+export interface DraftedRecord {
+  readonly draft: RecordDraft
+  readonly deposit: Deposit
+  /** What a custodian signs when it has kept the deposit. */
   readonly message: Uint8Array
 }
 
 /**
  * A record before custodians have taken its share: by the patient (without a grant), or by somebody whom a grant allows
- * to append. Then come the deposits, `addReceipts`, a doctor's approval where one is needed, and `signRecordDraft`.
+ * to append. Then come the deposits, `addReceipts`, a doctor's approval where one is needed, and `signRecordDraft`. Where
+ * the chain answers that the class key has moved on, a second draft of the same secrets, file and patient takes the
+ * receipts of the first.
  *
  * @param author key of who will sign it
  * @throws EmrError `transaction_malformed`, `malformed_cid`, `label_malformed`, `seal_bad_key`
  */
-export async function draftRecord(stamp: Stamp, author: Uint8Array, record: NewConsentRecord): Promise<RecordDeposit> {
+export async function draftRecord(stamp: Stamp, author: Uint8Array, record: NewConsentRecord): Promise<DraftedRecord> {
   const { secrets, file, classKey, label, patient, supersedes = null } = record
   const { confidentiality, sensitivity, purpose, grant, certificate } = record
   const { class: recordClass, epoch } = classKey
@@ -77,10 +84,11 @@ export async function draftRecord(stamp: Stamp, author: Uint8Array, record: NewC
     ...{ purpose, grant, certificate, supersedes, receipts: [], approval: null },
   }
   const draft = recordDraft(draftOf(stamp, author, { kind: 'record', body }))
+  const sealedLabel = sealRecordLabel(secrets.chain, label, { genesis, nonce })
+  const { commitment } = draft.body
   return {
     draft,
-    off: secrets.off,
-    label: sealRecordLabel(secrets.chain, label, { genesis, nonce }),
+    deposit: { patient, nonce, commitment, file, share: secrets.off, label: sealedLabel },
     message: depositMessage(stamp.chain, draft.body),
   }
 }
