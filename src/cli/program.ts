@@ -11,6 +11,7 @@ import { registerDecrypt } from './commands/decrypt.js'
 import { registerEncrypt } from './commands/encrypt.js'
 import { registerFound } from './commands/found.js'
 import { registerGet } from './commands/get.js'
+import { registerGrant } from './commands/grant.js'
 import { registerIdentity } from './commands/identity.js'
 import { registerKey } from './commands/key.js'
 import { registerList } from './commands/list.js'
@@ -18,6 +19,7 @@ import { registerMine } from './commands/mine.js'
 import { registerPeers } from './commands/peers.js'
 import { registerPrototype } from './commands/prototype.js'
 import { registerRepair } from './commands/repair.js'
+import { registerRequest } from './commands/request.js'
 import { registerStart } from './commands/start.js'
 import { registerStatus } from './commands/status.js'
 import { registerVerify } from './commands/verify.js'
@@ -46,6 +48,8 @@ export async function createProgram(words: readonly string[]): Promise<Command> 
   for (const register of [registerAdd, registerList, registerGet]) register(program)
   program.commandsGroup('Wallet and keys:')
   for (const register of [registerWallet, registerKey, registerEncrypt, registerDecrypt]) register(program)
+  program.commandsGroup('Consent:')
+  for (const register of [registerGrant, registerRequest]) register(program)
   program.commandsGroup('People:')
   for (const register of [registerIdentity, registerContacts, registerCertify]) register(program)
   registerCa(program, async () => (await import('./ca/open-ca.js')).caDependencies)

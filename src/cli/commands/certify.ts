@@ -3,13 +3,13 @@ import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 
 interface CertifyFlags {
-  can: string[]
+  can?: string[]
   from?: string
   until?: string
   mine?: true
 }
 
-const collect = (value: string, before: string[]): string[] => [...before, value]
+const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 
 /** `emrchain certify` and `decertify`: who acts in which role. */
 export function registerCertify(program: Command): void {
@@ -17,7 +17,7 @@ export function registerCertify(program: Command): void {
     .command('certify')
     .argument('<id>', 'whom: an id, or a name of your contacts')
     .description('certify somebody in the role of their identity, as an administrator or an organisation')
-    .option('--can <what>', 'of a node: mine, custody; more than once, or with commas', collect, [])
+    .option('--can <what>', 'of a node: mine, custody; more than once, or with commas', collect)
     .option('--from <time>', 'from this date on; default: now')
     .option('--until <time>', 'up to this date, or so long from now: 90d, 1y; default: without end')
     .option('--mine', 'mine a block at once')

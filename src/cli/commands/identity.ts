@@ -7,12 +7,12 @@ import { facts } from '../text.js'
 
 interface RegisterFlags {
   role: string
-  custodian: string[]
+  custodian?: string[]
   data?: string
   mine?: true
 }
 
-const collect = (value: string, before: string[]): string[] => [...before, value]
+const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 
 /** `emrchain identity`: who this person, organisation or node is on the network. */
 export function registerIdentity(program: Command): void {
@@ -22,7 +22,7 @@ export function registerIdentity(program: Command): void {
     .command('register')
     .description('register the wallet, or a node, on the network; its secrets are kept in the wallet')
     .requiredOption('--role <role>', 'patient, doctor, nurse, organisation, administrator, node, ...')
-    .option('--custodian <id>', 'node that keeps shares of the keys; of a patient, more than once', collect, [])
+    .option('--custodian <id>', 'node that keeps shares of the keys; of a patient, more than once', collect)
     .option('--data <dir>', 'of a node: its data folder, whose node.key is registered')
     .option('--mine', 'mine a block at once')
     .action(async (flags: RegisterFlags, self: Command) => {

@@ -7,7 +7,7 @@ import { actingOf, openConsentSession, type SentTransaction } from './session.js
 import { bitsOf, oneOf, timeOf } from './words.js'
 
 export interface CertifyOptions {
-  readonly can: readonly string[]
+  readonly can?: readonly string[] | undefined
   readonly from?: string | undefined
   readonly until?: string | undefined
   readonly mine?: boolean | undefined
@@ -28,7 +28,7 @@ export async function certify(who: string, options: CertifyOptions, globals: Glo
   const now = Date.now()
   const from = options.from === undefined ? now : timeOf('--from', options.from)
   const until = options.until === undefined ? NO_END : timeOf('--until', options.until)
-  const allowed = bitsOf('--can', options.can, capabilities)
+  const allowed = bitsOf('--can', options.can ?? [], capabilities)
   const session = await openConsentSession(globals)
   const { client, contacts, signal } = session
   const { id, role } = await client.identity(contacts.idOf(who), { signal })

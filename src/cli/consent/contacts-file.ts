@@ -16,6 +16,8 @@ export interface Contacts {
   bytesOf(nameOrId: string): Uint8Array
   /** The name of an id, or the id. */
   nameOf(id: string): string
+  /** A text with the names of the ids in it. */
+  inText(text: string): string
 }
 
 /** Beside the wallet: it says whom this person has to do with. */
@@ -58,6 +60,7 @@ export function contactsOf(entries: ReadonlyMap<string, string>): Contacts {
     idOf,
     bytesOf: (nameOrId) => parseChainId(idOf(nameOrId)).bytes,
     nameOf: (id) => [...entries].find(([, known]) => known === id)?.[0] ?? id,
+    inText: (text) => [...entries].reduce((said, [name, id]) => said.replaceAll(id, () => name), text),
   }
 }
 

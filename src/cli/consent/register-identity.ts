@@ -9,7 +9,7 @@ import { type ConsentSession, openConsentSession, type SentTransaction } from '.
 
 export interface RegisterOptions {
   readonly role: string
-  readonly custodian: readonly string[]
+  readonly custodian?: readonly string[] | undefined
   readonly data?: string | undefined
   readonly mine?: boolean | undefined
 }
@@ -26,7 +26,7 @@ export async function registerIdentity(options: RegisterOptions, globals: Global
     throw new EmrError('usage', 'A node is registered with --data and the folder of its key; nobody else is.')
   }
   const session = await openConsentSession(globals)
-  const custodians = options.custodian.map((one) => session.contacts.bytesOf(one))
+  const custodians = (options.custodian ?? []).map((one) => session.contacts.bytesOf(one))
   const keys = options.data === undefined ? await walletKeys(session, role) : await nodeKeys(session, options.data)
   const identity = await signIdentity(session.stamp(), { keys, role, custodians })
   // The wallet has the secrets before anybody can seal something to them, and knows of whom they are.

@@ -1,8 +1,11 @@
 import { bytesToHex, randomBytes } from '@noble/hashes/utils.js'
-import { rotateIdentity } from '../../client/consent/identity.js'
+import { moveClassEpoch } from '../../client/consent/class-epoch.js'
 import { putConsentKeys } from '../../client/consent/wallet-keys.js'
 import { EmrError } from '../../errors.js'
+import { parseChainId } from '../../protocol/cid.js'
+import { EVERY_CLASS } from '../../protocol/consent-vocabulary.js'
 import type { Globals } from '../globals.js'
+import { type GrantNow, grantsOf, stayingOf } from './grants.js'
 import { actingOf, openConsentSession, renewedOf, type SentTransaction } from './session.js'
 
 export interface Rotated extends SentTransaction {
@@ -18,7 +21,7 @@ export interface Rotated extends SentTransaction {
 export async function rotateKeys(globals: Globals, options: { mine?: boolean | undefined }): Promise<Rotated> {
   const session = await openConsentSession(globals)
   const { client, signal, walletFile } = session
-  const { keys, id, signer } = await actingOf(session)
+  const { keys, id, signer, certificate } = await actingOf(session)
   const { version } = await client.identity(id, { signal })
   const before = await client.signedTransaction(version, { signal })
   if (before.kind !== 'identity') throw new EmrError('node_unexpected', 'It names another transaction as the version.')
@@ -26,8 +29,21 @@ export async function rotateKeys(globals: Globals, options: { mine?: boolean | u
   const noted = { ...keys, nextRoot: keys.nextRoot ?? bytesToHex(randomBytes(32)) }
   await walletFile.change((wallet) => putConsentKeys(wallet, noted))
   const renewed = renewedOf(noted)
-  const rotation = { before: { ...before, kind: before.kind, body: before.body }, keys: renewed, signer }
-  const sent = await session.send(await rotateIdentity(session.stamp(), rotation), options)
+  const grants: GrantNow[] = []
+  if (keys.classKeys.length > 0) for await (const grant of grantsOf(session, id)) grants.push(grant)
+  const transactions = await moveClassEpoch(session.stamp(), {
+    ...{ keys: renewed, signer, certificate, patient: parseChainId(id).bytes },
+    before: { ...before, kind: before.kind, body: before.body },
+    stay: await stayingOf(session, grants, EVERY_CLASS),
+  })
+  const [identity, ...again] = transactions
+  if (!identity) throw new EmrError('internal', 'A rotation without an identity.')
+  const last = again.pop()
+  const first = await session.send(identity, { mine: last ? undefined : options.mine })
+  for (const transaction of again) await session.send(transaction, {})
+  if (last) await session.send(last, options)
+  const { state, result } = await client.transaction(first.id, { signal })
+  const sent: SentTransaction = { id: first.id, state, result }
   if (sent.state === 'confirmed' && sent.result.code === 0) {
     await walletFile.change((wallet) => putConsentKeys(wallet, renewed))
   }
