@@ -1,7 +1,15 @@
 import { readFile, realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type PreparedSeal, prepareSeal } from '../client/prepare-seal.js'
-import { addFileKey, type FileKey, newWallet, openWallet, sealWallet, type Wallet } from '../client/wallet.js'
+import {
+  addFileKey,
+  checkedWallet,
+  type FileKey,
+  newWallet,
+  openWallet,
+  sealWallet,
+  type Wallet,
+} from '../client/wallet.js'
 import { EmrError, isEmrError } from '../errors.js'
 import { askPassphrase } from './ask-passphrase.js'
 import { collectGarbage } from './collect-garbage.js'
@@ -41,12 +49,17 @@ export async function openWalletFile(path: string, signal: AbortSignal): Promise
 /**
  * Opens a wallet that a key will be put into.
  *
+ * @param options where it is not `isCertain` that it will be changed, nothing is prepared for it, which saves a second
  * @throws EmrError `wallet_missing`, `wallet_malformed`, `passphrase_missing`, `passphrase_wrong`
  */
-export async function openWalletFileToChange(path: string, signal: AbortSignal): Promise<WalletFile> {
+export async function openWalletFileToChange(
+  path: string,
+  signal: AbortSignal,
+  { isCertain = true }: { isCertain?: boolean } = {},
+): Promise<WalletFile> {
   const { passphrase, ...opened } = await open(path, signal)
   let known = opened
-  let prepared: PreparedSeal | undefined = await prepareSeal(passphrase)
+  let prepared: PreparedSeal | undefined = isCertain ? await prepareSeal(passphrase) : undefined
   collectGarbage()
 
   async function change(alter: (wallet: Wallet) => Wallet): Promise<void> {
@@ -56,7 +69,7 @@ export async function openWalletFileToChange(path: string, signal: AbortSignal):
       const now = await readSealed(place)
       // Opening takes about a second, and is needed only where somebody else changed the file.
       const current = now.equals(known.sealed) ? known.wallet : await openWallet(now, passphrase)
-      const changed = alter(current)
+      const changed = checkedWallet(alter(current))
       const seal = prepared ?? (await prepareSeal(passphrase))
       prepared = undefined
       const resealed = Buffer.from(await seal(changed))

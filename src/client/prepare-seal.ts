@@ -10,7 +10,7 @@ export type PreparedSeal = (wallet: Wallet) => Promise<Uint8Array>
  * Does the slow part of sealing, the scrypt of the passphrase, before it is known what will be sealed. So its 128 MiB
  * are not taken beside a large file that is on its way, and what comes after the file takes no time.
  *
- * The wallet that is sealed must come from `openWallet` and `addFileKey`, which have checked it.
+ * The wallet that is sealed must have been checked (`openWallet`, `addFileKey`, `checkedWallet`).
  *
  * @throws EmrError `passphrase_missing` if it is empty
  */

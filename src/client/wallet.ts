@@ -110,6 +110,12 @@ export async function sealWallet(wallet: Wallet, passphrase: string, options?: S
   return sealWithPassphrase(new TextEncoder().encode(JSON.stringify(wallet)), passphrase, options)
 }
 
+/** The wallet, if it is one that can be opened again. @throws EmrError `wallet_malformed` */
+export function checkedWallet(wallet: Wallet): Wallet {
+  assertForm(WalletSchema, wallet, 'wallet_malformed')
+  return wallet
+}
+
 /** Opens what `sealWallet` made. @throws EmrError `passphrase_wrong`, `wallet_malformed` */
 export async function openWallet(sealed: Uint8Array, passphrase: string): Promise<Wallet> {
   const wallet = parseJson(await openWithPassphrase(sealed, passphrase))

@@ -56,7 +56,7 @@ export async function openConsentSession(globals: Globals): Promise<ConsentSessi
   const { genesis } = await client.status({ signal })
   const chain = parseChainId(genesis)
   const contacts = await readContacts(globals.wallet)
-  const walletFile = await openWalletFileToChange(globals.wallet, signal)
+  const walletFile = await openWalletFileToChange(globals.wallet, signal, { isCertain: false })
   return {
     client,
     walletFile,
