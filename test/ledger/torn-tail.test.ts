@@ -1,4 +1,4 @@
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { isEmrError } from '#emrchain/errors.js'
@@ -15,7 +15,7 @@ import {
   sizeOf,
 } from './example-chain.js'
 
-const patient = { timeout: isLong ? 7_200_000 : 100_000 }
+const patient = { timeout: isLong ? 20_000_000 : 100_000 }
 
 t.test('a tail that was never acknowledged is cut, wherever the write stopped', patient, async (t) => {
   const folder = t.testdir()
@@ -80,13 +80,14 @@ t.test('without state and index the whole blocks count, wherever the file ends',
   const folder = t.testdir()
   const base = join(folder, 'base')
   const ends = await makeAcknowledged(base, blocks)
+  const whole = await readFile(join(base, 'chain.car'))
+  const version = await readFile(join(base, 'version.json'))
   const places = range(ends[3] ?? 0, ends.at(-1) ?? 0)
   const report = await forEvery(places, async (length, worker) => {
     const copy = join(folder, worker)
-    await copyFolder(base, copy)
-    await rm(join(copy, 'state'), { recursive: true })
-    await rm(join(copy, 'index'), { recursive: true })
-    await truncate(join(copy, 'chain.car'), length)
+    await mkdir(copy)
+    await writeFile(join(copy, 'version.json'), version)
+    await writeFile(join(copy, 'chain.car'), whole.subarray(0, length))
     const ledger = await openExample(copy)
     const chain = await readMainChain(ledger)
     const left = await sizeOf(join(copy, 'chain.car'))

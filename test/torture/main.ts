@@ -128,7 +128,7 @@ function timedKills(part: string, what: string, { kills, within, faults }: Timed
 
 /** Runs a test in its long form, or one process's `share` of it. @returns also how many places its checks speak of */
 async function runTest(path: string, share = '0/1'): Promise<{ checks: number; failed: number; places: number }> {
-  const env = { ...process.env, EMRCHAIN_LONG: '1', EMRCHAIN_SHARE: share, TAP_TIMEOUT: '7200' }
+  const env = { ...process.env, EMRCHAIN_LONG: '1', EMRCHAIN_SHARE: share, TAP_TIMEOUT: '20000' }
   const script = fileURLToPath(new URL(path, import.meta.url))
   // A folder of its own: tap keeps what a test writes below the folder it runs in.
   const cwd = mkdtempSync(join(home, 'long-'))
