@@ -1,4 +1,4 @@
-import { compareBytes } from '../protocol/bodies/fields.js'
+import { equalBytes } from '../protocol/canonical.js'
 
 /** A transaction whose author is known: its id, the time of its block, the author's id and key. */
 export interface Act {
@@ -9,4 +9,4 @@ export interface Act {
 }
 
 export const isSame = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
-  a === null || b === null ? a === b : compareBytes(a, b) === 0
+  a === null || b === null ? a === b : equalBytes(a, b)

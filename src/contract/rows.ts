@@ -1,3 +1,4 @@
+import { concatBytes } from '@noble/hashes/utils.js'
 import { CHAIN_CID_LENGTH } from '../protocol/cid.js'
 import { createRow, id, idOrNull, ids, key, keyOrNull, ms, u8, u16, u32 } from './cells.js'
 import { type ContractState, type ReadState, tables } from './state.js'
@@ -58,17 +59,6 @@ export const rows = {
   miners: createRow({ certificate: id }),
 } as const
 
-/** Bytes one after the other. */
-export function joinKeys(...parts: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    joined.set(part, at)
-    at += part.length
-  }
-  return joined
-}
-
 const pair = new Uint8Array(2 * CHAIN_CID_LENGTH)
 
 /** Two ids one after the other, to read with: the next call writes over it. Memory of its own would cost most of a read. */
@@ -114,7 +104,7 @@ export function certificateOf(state: ReadState, id: Uint8Array) {
 }
 
 export const classKeyKey = (patient: Uint8Array, recordClass: number): Uint8Array =>
-  joinKeys(patient, Uint8Array.of(recordClass >> 8, recordClass & 0xff))
+  concatBytes(patient, Uint8Array.of(recordClass >> 8, recordClass & 0xff))
 
 /** The denies to a grantee, or, with null, to everybody. */
 export function deniesOf(state: ReadState, patient: Uint8Array, grantee: Uint8Array | null): readonly Uint8Array[] {

@@ -1,7 +1,7 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
 import type { HistoryEntry, IdentityNow } from '../node/consent-reads.js'
 import { CHAIN_CID_LENGTH, chainCidAt, decodeFileCid, isChainCidAt } from '../protocol/cid.js'
-import { roles } from '../protocol/consent-vocabulary.js'
+import { roleName } from '../protocol/consent-vocabulary.js'
 import { clearLabelOf, type SignedTransaction } from '../protocol/transaction.js'
 import { type Static, Type } from '../typebox.js'
 import { blockPlace, RecordMatch } from './paper-json.js'
@@ -49,8 +49,6 @@ export const HistoryEntryJson = Type.Object({
   next: Type.String({ description: '`before` of the question for what is older' }),
 })
 
-const roleNames = new Map<number, string>(Object.entries(roles).map(([name, role]) => [role, name]))
-
 export function identityJson({
   id,
   version,
@@ -61,7 +59,7 @@ export function identityJson({
   return {
     id: id.toString(),
     version: version.toString(),
-    role: roleNames.get(body.role) ?? String(body.role),
+    role: roleName(body.role),
     administrator: isAdministrator,
     key: bytesToHex(body.key),
     seal: bytesToHex(body.seal),

@@ -19,6 +19,14 @@ export const roles = {
 } as const
 export type Role = (typeof roles)[keyof typeof roles]
 
+const roleNames = new Map<number, string>(Object.entries(roles).map(([name, role]) => [role, name]))
+
+/** The word for a role. */
+export const roleName = (role: number): string => roleNames.get(role) ?? `role ${role}`
+/** The role of a word; undefined of a word that is none. */
+export const roleNamed = (name: string): Role | undefined =>
+  Object.entries(roles).find(([known]) => known === name)?.[1]
+
 export const purposes = {
   TREAT: 1,
   ETREAT: 2,

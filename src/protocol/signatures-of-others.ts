@@ -1,3 +1,4 @@
+import { concatBytes } from '@noble/hashes/utils.js'
 import type { CID } from 'multiformats/cid'
 import type { KindAndBody } from './bodies/decode-body.js'
 import { type ConsentRecordBody, isConsentRecord } from './bodies/record.js'
@@ -18,25 +19,15 @@ const POSSESSION = text('emrchain/possession/v1')
 const APPROVAL = text('emrchain/approval/v1')
 const DEPOSIT = text('emrchain/deposit/v1')
 
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
-}
-
 /** What a new key of an identity signs: that it belongs to what `from` registers or changes, on this chain. */
 export const possessionMessage = (chain: CID, from: Uint8Array, key: Uint8Array): Uint8Array =>
-  joined(POSSESSION, chain.bytes, from, key)
+  concatBytes(POSSESSION, chain.bytes, from, key)
 
 /** What a custodian signs of a record whose share it keeps. */
 export const depositMessage = (
   chain: CID,
   { patient, nonce, commitment, file }: Pick<ConsentRecordBody, 'patient' | 'nonce' | 'commitment' | 'file'>,
-): Uint8Array => joined(DEPOSIT, chain.bytes, patient, nonce, commitment, file)
+): Uint8Array => concatBytes(DEPOSIT, chain.bytes, patient, nonce, commitment, file)
 
 /**
  * What those sign who approve a transaction: all of it but the signatures that it gathers (`approvals`, `approval`,
@@ -44,7 +35,7 @@ export const depositMessage = (
  */
 export function approvalMessage({ chain, kind, at, from, body }: Signed): Uint8Array {
   const rest = Object.entries(body).filter(([name]) => !gathered.has(name))
-  return joined(APPROVAL, encodeCanonical({ v: 1, chain, kind, at, from, body: Object.fromEntries(rest) }))
+  return concatBytes(APPROVAL, encodeCanonical({ v: 1, chain, kind, at, from, body: Object.fromEntries(rest) }))
 }
 
 const gathered = new Set(['approvals', 'approval', 'receipts'])
@@ -76,7 +67,7 @@ export function claimsOfOthers(transaction: Signed): SignatureClaim[] {
       const { approval } = body
       if (!approval) return receipts
       // The approver's certificate is part of what it approves with, so it is signed too.
-      const message = joined(approvalMessage(transaction), approval.certificate ?? new Uint8Array(0))
+      const message = concatBytes(approvalMessage(transaction), approval.certificate ?? new Uint8Array(0))
       return [...receipts, { key: approval.key, signature: approval.sig, message }]
     }
     default:

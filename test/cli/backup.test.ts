@@ -1,29 +1,12 @@
-import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createBlockMaker, easyNetworkFile } from '../fixtures/block-maker.js'
+import { errorCodeOf as codeOf, type Ran, runCli } from '../fixtures/run-cli.js'
 import { easyNetwork, folderOf, startNode, transactionsOf } from '../fixtures/start-node.js'
 
-const bin = fileURLToPath(new URL('../../bin/emrchain.js', import.meta.url))
-
-interface Ran {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-const run = (...words: string[]): Promise<Ran> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [bin, ...words], { env: {} }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
-    })
-  })
-
-/** The code of the one error document on stderr. */
-const codeOf = ({ stderr }: Ran): string => /"code": ?"([a-z_]+)"/.exec(stderr)?.[1] ?? stderr
-
+const run = (...words: string[]): Promise<Ran> => runCli(words)
 const never = new AbortController().signal
 
 t.test('a backup of a node at work holds what was acknowledged before, and is restored as a prefix', async (t) => {

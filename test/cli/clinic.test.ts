@@ -1,23 +1,9 @@
-import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { errorCodeOf as codeOf, type Ran, runCli } from '../fixtures/run-cli.js'
 import { folderOf, get, post, startNode } from '../fixtures/start-node.js'
 
-const bin = fileURLToPath(new URL('../../bin/emrchain.js', import.meta.url))
-
-interface Ran {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-const run = (...words: string[]): Promise<Ran> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [bin, ...words, '--json'], { env: {} }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
-    })
-  })
-const codeOf = ({ stderr }: Ran): string => /"code": ?"([a-z_]+)"/.exec(stderr)?.[1] ?? stderr
+const run = (...words: string[]): Promise<Ran> => runCli([...words, '--json'])
 
 t.test('a network with administrators is founded, and only its first node mines', async (t) => {
   const [data, network] = [folderOf(t, 'first'), folderOf(t, 'clinic.json')]

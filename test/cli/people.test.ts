@@ -1,42 +1,11 @@
-import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { errorCodeOf as codeOf, type Person, personOf } from '../fixtures/run-cli.js'
 import { folderOf, startNode } from '../fixtures/start-node.js'
-
-const bin = fileURLToPath(new URL('../../bin/emrchain.js', import.meta.url))
-
-interface Ran {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-const runAs = (env: Readonly<Record<string, string>>, ...words: string[]): Promise<Ran> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [bin, ...words, '--json'], { env }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
-    })
-  })
-const codeOf = ({ stderr }: Ran): string => /"code": ?"([a-z_]+)"/.exec(stderr)?.[1] ?? stderr
 
 t.test('people are registered, certified, change their keys, and are certified no more', async (t) => {
   const [data, network] = [folderOf(t, 'first'), folderOf(t, 'clinic.json')]
   let node = ''
-  const as = (name: string) => {
-    const env = (): Record<string, string> => ({
-      EMRCHAIN_PASSPHRASE: 'x',
-      EMRCHAIN_WALLET: folderOf(t, name, 'wallet.age'),
-      EMRCHAIN_NODE: node,
-    })
-    return {
-      run: (...words: string[]) => runAs(env(), ...words),
-      /** The document of a run that must succeed. */
-      async read(...words: string[]): Promise<Said> {
-        const { code, stdout, stderr } = await runAs(env(), ...words)
-        t.equal(code, 0, `${name}: ${words.join(' ')} ${stderr}`)
-        return JSON.parse(stdout)
-      },
-    }
-  }
+  const as = (name: string): Person<Said> => personOf(t, folderOf(t, name, 'wallet.age'), () => node)
   const [admin, hospital, doctor] = [as('admin'), as('hospital'), as('doctor')]
   const { publicKey } = await admin.read('wallet', 'init')
   await admin.read('found', 'clinic', '--data', data, '-o', network, '--administrator', publicKey)

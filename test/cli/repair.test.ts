@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process'
 import {
   copyFileSync,
   existsSync,
@@ -10,23 +9,16 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { repair } from '#emrchain/node/repair.js'
 import type { TestScope } from '../fixtures/block-maker.js'
 import { createBlockMaker, easyNetworkFile } from '../fixtures/block-maker.js'
 import { createDamageStage, flip } from '../fixtures/damage.js'
 import { createRandom, seedOfRun } from '../fixtures/random.js'
+import { type Ran, runCli } from '../fixtures/run-cli.js'
 import { agree, easyNetwork, startNode, type TestNode, transactionsOf, until } from '../fixtures/start-node.js'
 
-const bin = fileURLToPath(new URL('../../bin/emrchain.js', import.meta.url))
-const run = (...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [bin, ...words], { env: {} }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
-    })
-  })
-
+const run = (...words: string[]): Promise<Ran> => runCli(words)
 const never = new AbortController().signal
 const maker = createBlockMaker(easyNetworkFile)
 

@@ -1,6 +1,7 @@
+import { concatBytes } from '@noble/hashes/utils.js'
 import { beginState } from '#emrchain/contract/apply.js'
 import { decide } from '#emrchain/contract/decide.js'
-import { joinKeys, rows, setCount } from '#emrchain/contract/rows.js'
+import { rows, setCount } from '#emrchain/contract/rows.js'
 import { createMemoryState, tables } from '#emrchain/contract/state.js'
 import { NO_END } from '#emrchain/protocol/consent-vocabulary.js'
 import { createRandom } from '../fixtures/random.js'
@@ -145,7 +146,7 @@ export function compareWithOracle(seed: number, rounds: number): Comparison {
     if (hasDeny && deny.revoked === 0) {
       const grantee = denyToAll ? null : idOf(deny.grantee)
       state.put(tables.grants, idOf(DENY), rowOf(deny, 1, grantee))
-      const key = grantee ? joinKeys(idOf(deny.patient), grantee) : idOf(deny.patient)
+      const key = grantee ? concatBytes(idOf(deny.patient), grantee) : idOf(deny.patient)
       state.put(tables.denies, key, rows.denies.encode({ grants: [idOf(DENY)] }))
     }
     const code = decide(

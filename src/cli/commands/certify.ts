@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { collect } from '../collect.js'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 
@@ -8,8 +9,6 @@ interface CertifyFlags {
   until?: string
   mine?: true
 }
-
-const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 
 /** `emrchain certify` and `decertify`: who acts in which role. */
 export function registerCertify(program: Command): void {

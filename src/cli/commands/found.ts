@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { collect } from '../collect.js'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 import { print } from '../output.js'
@@ -7,11 +8,9 @@ import { print } from '../output.js'
 interface Flags {
   data: string
   output: string
-  administrator: string[]
+  administrator?: string[]
   threshold: string
 }
-
-const collect = (value: string, before: string[]): string[] => [...before, value]
 
 /** `emrchain found`: the parameters of a network in which administrators certify who may do what. */
 export function registerFound(program: Command): void {
@@ -21,13 +20,13 @@ export function registerFound(program: Command): void {
     .description('make a network with administrators, without names on the chain, for certified people and nodes')
     .requiredOption('--data <dir>', 'data folder of its first node; the key in it is made if there is none')
     .requiredOption('-o, --output <file>', 'network file to write')
-    .option('--administrator <key>', 'public key of a first administrator, 64 digits; more than once', collect, [])
+    .option('--administrator <key>', 'public key of a first administrator, 64 digits; more than once', collect)
     .option('--threshold <n>', 'how many administrators it takes to certify', '1')
     .action(async (name: string, flags: Flags, self: Command) => {
       const { foundNetwork } = await import('../../node/found-network.js')
       const { assertFree, writeOutput } = await import('../write-output.js')
       const { EmrError } = await import('../../errors.js')
-      const { data, output, administrator: administrators } = flags
+      const { data, output, administrator: administrators = [] } = flags
       if (!/^\d{1,2}$/.test(flags.threshold)) throw new EmrError('usage', '--threshold is a whole number.')
       const threshold = Number(flags.threshold)
       await assertFree(output)

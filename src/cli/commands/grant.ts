@@ -1,12 +1,11 @@
 import type { Command } from 'commander'
+import { collect } from '../collect.js'
 import type { GrantFlags, RevokeFlags } from '../consent/grants.js'
 import { addScopeOptions } from '../consent/scope-options.js'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 import { print } from '../output.js'
 import { printable } from '../text.js'
-
-const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 
 /** `emrchain grant`, `grants` and `revoke`: what a patient allows, and ends. */
 export function registerGrant(program: Command): void {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { collect } from '../collect.js'
 import { addExamples } from '../examples.js'
 import { exitCodes } from '../exit-codes.js'
 import { globalsOf } from '../globals.js'
@@ -11,8 +12,6 @@ interface RegisterFlags {
   data?: string
   mine?: true
 }
-
-const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 
 /** `emrchain identity`: who this person, organisation or node is on the network. */
 export function registerIdentity(program: Command): void {

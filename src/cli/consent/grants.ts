@@ -1,5 +1,6 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { moveClassEpoch, type StayingGrant } from '../../client/consent/class-epoch.js'
-import { nextClassKeys } from '../../client/consent/consent-keys.js'
+import { classesAhead, nextClassKeys } from '../../client/consent/consent-keys.js'
 import { entryBody } from '../../client/consent/entry-body.js'
 import {
   classSecretsOf,
@@ -16,6 +17,7 @@ import { EmrError } from '../../errors.js'
 import type { GrantBody } from '../../protocol/bodies/grant.js'
 import { chainCidAt, parseChainId } from '../../protocol/cid.js'
 import { EVERY_ROLE, roles } from '../../protocol/consent-vocabulary.js'
+import type { SignedTransaction } from '../../protocol/transaction.js'
 import type { Globals } from '../globals.js'
 import { scopeOfFlags, scopeText } from './scope-flags.js'
 import type { ScopeFlags } from './scope-options.js'
@@ -151,11 +153,17 @@ export async function revoke(grant: string | undefined, flags: RevokeFlags, glob
         ? revokeGrantee(stamp, signer, patient, parseChainId(grantee).bytes)
         : revokeAll(stamp, signer, patient)
   const ended = before.filter((one) => isMeant(one) && grantState(one, Date.now()) === 'in force')
-  const moved = ended.reduce((classes, one) => classes | (one.deny ? 0 : one.body.classes), 0)
+  // Also what a run before this one has begun to move: its keys are in the wallet, and the chain does not know them.
+  const ahead = classesAhead(
+    acting.keys,
+    (await session.client.identity(acting.id, { signal: session.signal })).classKeys,
+  )
+  if (ahead !== 0) await assertNothingWaits(session, acting)
+  const moved = ended.reduce((classes, one) => classes | (one.deny ? 0 : one.body.classes), ahead)
   const sent = await session.send(end, { mine: moved === 0 ? flags.mine : undefined })
   if (moved === 0) return { ...sent, moved: [] }
   const stay = before.filter((one) => !isMeant(one))
-  const transactions = await moveOn(session, acting, moved, stay)
+  const transactions = await moveOn(session, acting, { moved, ahead, others: stay })
   const steps: SentTransaction[] = []
   for (const [at, transaction] of transactions.entries()) {
     const isLast = at === transactions.length - 1
@@ -165,19 +173,34 @@ export async function revoke(grant: string | undefined, flags: RevokeFlags, glob
   return { id: sent.id, state, result, moved: steps }
 }
 
+/** Two moves of the same keys would give each grant that stays twice. @throws EmrError `consent_unfit` */
+async function assertNothingWaits({ client, signal }: ConsentSession, { signer }: Acting): Promise<void> {
+  const own = bytesToHex(signer.publicKey)
+  for (const id of await client.pendingTransactions({ signal })) {
+    const { kind, transaction } = await client.transaction(id, { signal })
+    if (kind === 'identity' && transaction.signer === own) {
+      throw new EmrError('consent_unfit', 'New keys of yours wait for a block; try again when it is there.')
+    }
+  }
+}
+
 /** New keys for these classes, in the wallet before anything is sent. */
-async function moveOn(session: ConsentSession, acting: Acting, classes: number, others: readonly GrantNow[]) {
+async function moveOn(
+  session: ConsentSession,
+  acting: Acting,
+  { moved, ahead, others }: { moved: number; ahead: number; others: readonly GrantNow[] },
+): Promise<readonly SignedTransaction[]> {
   const { client, signal, walletFile } = session
   const { version } = await client.identity(acting.id, { signal })
   const before = await client.signedTransaction(version, { signal })
   if (before.kind !== 'identity') throw new EmrError('node_unexpected', 'It names another transaction as the version.')
-  const keys = nextClassKeys(acting.keys, classes)
+  const keys = nextClassKeys(acting.keys, moved & ~ahead)
   await walletFile.change((wallet) => putConsentKeys(wallet, keys))
   return moveClassEpoch(session.stamp(), {
     ...{ keys, signer: acting.signer, certificate: acting.certificate },
     before: { ...before, kind: before.kind, body: before.body },
     patient: parseChainId(acting.id).bytes,
-    stay: await stayingOf(session, others, classes),
+    stay: await stayingOf(session, others, moved),
   })
 }
 

@@ -1,9 +1,9 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { type ConsentKeys, newConsentKeys, registeredKeys } from '../../client/consent/consent-keys.js'
 import { registerIdentity as signIdentity } from '../../client/consent/identity.js'
-import { putConsentKeys } from '../../client/consent/wallet-keys.js'
+import { findConsentKeys, putConsentKeys } from '../../client/consent/wallet-keys.js'
 import { EmrError } from '../../errors.js'
-import { type Role, roles } from '../../protocol/consent-vocabulary.js'
+import { type Role, roleNamed, roles } from '../../protocol/consent-vocabulary.js'
 import type { Globals } from '../globals.js'
 import { type ConsentSession, openConsentSession, type SentTransaction } from './session.js'
 
@@ -37,14 +37,14 @@ export async function registerIdentity(options: RegisterOptions, globals: Global
 }
 
 function roleOf(name: string): Role {
-  const found = Object.entries(roles).find(([known]) => known === name.replaceAll('-', '_'))
-  if (!found) throw new EmrError('usage', `Roles are ${Object.keys(roles).join(', ')}.`)
-  return found[1]
+  const found = roleNamed(name.replaceAll('-', '_'))
+  if (found === undefined) throw new EmrError('usage', `Roles are ${Object.keys(roles).join(', ')}.`)
+  return found
 }
 
 /** Keys of the wallet for this network: those that it has, unless the chain knows them, or new ones. */
 async function walletKeys({ wallet, chain, client, signal }: ConsentSession, role: Role): Promise<ConsentKeys> {
-  const known = wallet.consent?.find(({ network }) => network === chain.toString())
+  const known = findConsentKeys(wallet, chain)
   if (known?.id) {
     const { state } = await client.transaction(known.id, { signal }).catch((error: unknown) => {
       if (error instanceof EmrError && error.code === 'transaction_unknown') return { state: 'unknown' }

@@ -1,5 +1,6 @@
 import { bytesToHex, randomBytes } from '@noble/hashes/utils.js'
 import { moveClassEpoch } from '../../client/consent/class-epoch.js'
+import { classesAhead } from '../../client/consent/consent-keys.js'
 import { putConsentKeys } from '../../client/consent/wallet-keys.js'
 import { EmrError } from '../../errors.js'
 import { parseChainId } from '../../protocol/cid.js'
@@ -22,7 +23,10 @@ export async function rotateKeys(globals: Globals, options: { mine?: boolean | u
   const session = await openConsentSession(globals)
   const { client, signal, walletFile } = session
   const { keys, id, signer, certificate } = await actingOf(session)
-  const { version } = await client.identity(id, { signal })
+  const { version, classKeys } = await client.identity(id, { signal })
+  if (classesAhead(keys, classKeys) !== 0) {
+    throw new EmrError('consent_unfit', 'A "revoke" did not get to the chain as a whole; run it again first.')
+  }
   const before = await client.signedTransaction(version, { signal })
   if (before.kind !== 'identity') throw new EmrError('node_unexpected', 'It names another transaction as the version.')
   // What a run before this one noted is taken again: both then mean the same keys.

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { collect } from '../collect.js'
 
 /** What and how long, as the commands take it. */
 export interface ScopeFlags {
@@ -12,8 +13,6 @@ export interface ScopeFlags {
   readonly confidentiality: string
   readonly sensitive?: string[]
 }
-
-const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 
 /** The options of a scope, with what holds where they are left out. */
 export const addScopeOptions = (command: Command): Command =>

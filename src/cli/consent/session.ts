@@ -3,7 +3,7 @@ import type { CID } from 'multiformats/cid'
 import { type ConsentKeys, renewedKeys, signerOf } from '../../client/consent/consent-keys.js'
 import type { Stamp } from '../../client/consent/draft.js'
 import { certificateInForce } from '../../client/consent/person.js'
-import { putConsentKeys } from '../../client/consent/wallet-keys.js'
+import { findConsentKeys, putConsentKeys } from '../../client/consent/wallet-keys.js'
 import type { NodeClient } from '../../client/node-client.js'
 import type { Wallet } from '../../client/wallet.js'
 import type { Signer } from '../../crypto/ed25519.js'
@@ -85,7 +85,7 @@ export function renewedOf({ nextRoot, ...keys }: ConsentKeys): ConsentKeys {
  * @throws EmrError `identity_missing`; `secret_missing` where the chain has keys that the wallet does not know
  */
 export async function actingOf({ wallet, walletFile, chain, client, signal }: ConsentSession): Promise<Acting> {
-  let keys = wallet.consent?.find(({ network }) => network === chain.toString())
+  let keys = findConsentKeys(wallet, chain)
   if (!keys?.id) throw new EmrError('identity_missing')
   const { id } = keys
   const { key } = await client.identity(id, { signal })

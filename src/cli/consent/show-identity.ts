@@ -1,8 +1,9 @@
-import { certificatesOf, roleName } from '../../client/consent/person.js'
+import { certificatesOf } from '../../client/consent/person.js'
+import { findConsentKeys } from '../../client/consent/wallet-keys.js'
 import type { IdentityAnswer } from '../../client/node-answers.js'
 import { EmrError } from '../../errors.js'
 import { parseChainId } from '../../protocol/cid.js'
-import { NO_END, recordClasses } from '../../protocol/consent-vocabulary.js'
+import { NO_END, recordClasses, roleName } from '../../protocol/consent-vocabulary.js'
 import type { Globals } from '../globals.js'
 import { interruption } from '../interruption.js'
 import { openClient } from '../open-client.js'
@@ -40,7 +41,7 @@ async function ownId({ node, tokenFile, ca, wallet: path }: Globals, signal: Abo
   const client = openClient({ node, ...(tokenFile ? { tokenFile } : {}), ...(ca ? { ca } : {}) })
   const { genesis } = await client.status({ signal })
   const { wallet } = await openWalletFile(path, signal)
-  const own = wallet.consent?.find(({ network }) => network === parseChainId(genesis).toString())
+  const own = findConsentKeys(wallet, parseChainId(genesis))
   if (!own?.id) throw new EmrError('identity_missing')
   return own.id
 }

@@ -116,6 +116,17 @@ export function renewedKeys(keys: ConsentKeys, root: Uint8Array = randomBytes(32
 export const currentEpoch = (keys: ConsentKeys, recordClass: number): number =>
   Math.max(0, ...keys.classKeys.filter((key) => key.class === recordClass).map(({ epoch }) => epoch))
 
+/**
+ * The classes whose key in the wallet is of a later epoch than on the chain: a move that was begun and did not get there.
+ *
+ * @param onChain the current class keys of the identity
+ */
+export const classesAhead = (keys: ConsentKeys, onChain: readonly ClassEpoch[]): number =>
+  EVERY_ONE.filter((one) => currentEpoch(keys, one) > (onChain.find((key) => key.class === one)?.epoch ?? 0)).reduce(
+    (mask, one) => mask | one,
+    0,
+  )
+
 /** The secret of a class key. @throws EmrError `secret_missing` */
 export function classSecret(keys: ConsentKeys, { class: recordClass, epoch }: ClassEpoch): Uint8Array {
   const found = keys.classKeys.find((key) => key.class === recordClass && key.epoch === epoch)

@@ -1,4 +1,3 @@
-import { roles } from '../../protocol/consent-vocabulary.js'
 import { Type, Value } from '../../typebox.js'
 import type { HistoryEntry } from '../node-answers.js'
 import type { NodeClient } from '../node-client.js'
@@ -65,8 +64,3 @@ export async function certificateInForce(
   }
   return null
 }
-
-const names = new Map<number, string>(Object.entries(roles).map(([name, role]) => [role, name]))
-
-/** The word for a role, as commands and pages show it. */
-export const roleName = (role: number): string => names.get(role) ?? `role ${role}`

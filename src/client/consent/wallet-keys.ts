@@ -3,9 +3,13 @@ import { EmrError } from '../../errors.js'
 import type { Wallet } from '../wallet.js'
 import type { ConsentKeys } from './consent-keys.js'
 
-/** What the wallet holds for the consent contract of a network. @throws EmrError `secret_missing` */
+/** What the wallet holds for the consent contract of a network; undefined where it has nothing. */
+export const findConsentKeys = (wallet: Wallet, chain: CID): ConsentKeys | undefined =>
+  wallet.consent?.find(({ network }) => network === chain.toString())
+
+/** The same of a wallet that must have it. @throws EmrError `secret_missing` */
 export function consentKeysOf(wallet: Wallet, chain: CID): ConsentKeys {
-  const found = wallet.consent?.find(({ network }) => network === chain.toString())
+  const found = findConsentKeys(wallet, chain)
   if (!found) throw new EmrError('secret_missing', 'It has no keys for this network.')
   return found
 }

@@ -3,7 +3,7 @@ import type { CID } from 'multiformats/cid'
 import { EmrError, isEmrError } from '../../errors.js'
 import { equalBytes } from '../../protocol/canonical.js'
 import { chainCidAt, parseChainId } from '../../protocol/cid.js'
-import { type Role, roles } from '../../protocol/consent-vocabulary.js'
+import { type Role, roleNamed } from '../../protocol/consent-vocabulary.js'
 import { Type, Value } from '../../typebox.js'
 import { type CertificateNow, certificateNow } from '../consent/person.js'
 import type { BlockPlace, HistoryEntry } from '../node-answers.js'
@@ -90,7 +90,7 @@ export function createCertificateSource(node: Asked, genesis: CID, signal?: Abor
 }
 
 function roleOf(name: string): Role {
-  const role = Object.entries(roles).find(([known]) => known === name)?.[1]
+  const role = roleNamed(name)
   if (role === undefined) throw new EmrError('node_unexpected', `It knows a role ${name}.`)
   return role
 }

@@ -1,6 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import { sha256 } from '../../crypto/hash.js'
-import { capabilities, type Role, roles } from '../../protocol/consent-vocabulary.js'
+import { capabilities, type Role, roleName } from '../../protocol/consent-vocabulary.js'
 
 /** What URIs of things on a chain begin with; the id of the network and what it is follow. */
 export const URI_PREFIX = 'urn:emrchain:'
@@ -8,14 +8,8 @@ export const URI_PREFIX = 'urn:emrchain:'
 /** The name of an identity in a certificate: `urn:emrchain:GENESIS:identity:ID`, both ids as base32 CIDs. */
 export const identityUri = (genesis: CID, id: CID): string => `${URI_PREFIX}${genesis}:identity:${id}`
 
-const words = new Map<number, string>(Object.entries(roles).map(([name, role]) => [role, name.replaceAll('_', ' ')]))
-
 /** A role in words: `laboratory technician`. */
-export function roleText(role: Role): string {
-  const text = words.get(role)
-  if (text === undefined) throw new RangeError(`There is no role ${role}.`)
-  return text
-}
+export const roleText = (role: Role): string => roleName(role).replaceAll('_', ' ')
 
 /** A mask of capabilities as texts: `capability mine`. */
 export const capabilityTexts = (mask: number): string[] =>

@@ -1,3 +1,4 @@
+import { concatBytes } from '@noble/hashes/utils.js'
 import type { AccessBody } from '../../protocol/bodies/access.js'
 import type { ErasureBody } from '../../protocol/bodies/erasure.js'
 import type { ErasureReceiptBody } from '../../protocol/bodies/erasure-receipt.js'
@@ -5,7 +6,7 @@ import { roles } from '../../protocol/consent-vocabulary.js'
 import { type Act, isSame } from '../act.js'
 import { decide } from '../decide.js'
 import { codeOf, type ResultCode } from '../result-codes.js'
-import { countOf, identityOf, joinKeys, recordOf, rows, setCount } from '../rows.js'
+import { countOf, identityOf, recordOf, rows, setCount } from '../rows.js'
 import { type ContractState, tables } from '../state.js'
 
 /** The decision is the result; an access under a grant with a limit counts. docs/protocol.md, "access". */
@@ -35,7 +36,7 @@ export function applyErasureReceipt(
 ): ResultCode {
   if (identityOf(state, act.author)?.role !== roles.node) return codeOf('not_entitled')
   if (!state.get(tables.erasures, erasure)) return codeOf('erasure_unknown')
-  const key = joinKeys(erasure, act.author)
+  const key = concatBytes(erasure, act.author)
   if (state.get(tables.erasureReceipts, key)) return codeOf('receipt_known')
   state.put(tables.erasureReceipts, key, rows.erasureReceipts.encode({ parts }))
   return codeOf('accepted')

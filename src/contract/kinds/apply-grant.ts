@@ -1,3 +1,4 @@
+import { concatBytes } from '@noble/hashes/utils.js'
 import type { GrantBody } from '../../protocol/bodies/grant.js'
 import type { RequestBody } from '../../protocol/bodies/request.js'
 import type { RevocationBody } from '../../protocol/bodies/revocation.js'
@@ -6,7 +7,7 @@ import { type Act, isSame } from '../act.js'
 import { actorOf } from '../actor.js'
 import { isRevoked } from '../decide.js'
 import { codeOf, type ResultCode } from '../result-codes.js'
-import { classKeyKey, countOf, deniesOf, grantOf, identityOf, joinKeys, recordOf, rows, setCount } from '../rows.js'
+import { classKeyKey, countOf, deniesOf, grantOf, identityOf, recordOf, rows, setCount } from '../rows.js'
 import { type ContractState, type ReadState, tables } from '../state.js'
 
 /** Most denies that can stand for one patient and grantee. */
@@ -72,7 +73,7 @@ function putDenies(
   grantee: Uint8Array | null,
   grants: readonly Uint8Array[],
 ): void {
-  const key = grantee ? joinKeys(patient, grantee) : patient
+  const key = grantee ? concatBytes(patient, grantee) : patient
   if (grants.length > 0) state.put(tables.denies, key, rows.denies.encode({ grants }))
   else state.delete(tables.denies, key)
 }
@@ -108,7 +109,7 @@ export function applyRevocation(
 ): ResultCode {
   if (!grant) {
     if (!isSame(act.author, patient)) return codeOf('not_entitled')
-    const key = grantee ? joinKeys(patient, grantee) : patient
+    const key = grantee ? concatBytes(patient, grantee) : patient
     setCount(state, tables.cutoffs, key, countOf(state, tables.counters, patient))
     return codeOf('accepted')
   }
