@@ -6,7 +6,7 @@ import { createNativeKernel } from './native-kernel.js'
 import { createWorkerPool } from './worker-pool.js'
 
 export interface MinerOptions {
-  /** Worker threads, 1 to 256. Default: one less than the machine has cores, at least 1 and at most 4. */
+  /** Worker threads, 1 to 256. Default: one for each core, at most 8, as each takes about 12 MiB. */
   readonly threads?: number
 }
 
@@ -72,7 +72,7 @@ interface Search {
   settle(outcome: MinedHeader | EmrError): void
 }
 
-const defaultThreads = (): number => Math.max(1, Math.min(4, availableParallelism() - 1))
+const defaultThreads = (): number => Math.min(8, availableParallelism())
 
 const firstNonce = (header: Uint8Array): number => {
   const bytes = Buffer.from(header.buffer, header.byteOffset, header.byteLength)

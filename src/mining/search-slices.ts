@@ -1,8 +1,8 @@
 import { type HashKernel, nonceLimit } from './kernel.js'
 import { type MiningJob, openJobControl } from './mining-job.js'
 
-/** Nonces between two looks at the stop flag: about 1.5 ms with the plain kernel. */
-const sliceLength = 4096
+/** Nonces between two looks at the stop flag: about 0.6 ms with the fastest kernel, 4 ms with the plain one. */
+const sliceLength = 8192
 
 /**
  * Searches slice after slice that no other worker of this job has taken, until a nonce is found here or the

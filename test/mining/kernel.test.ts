@@ -3,9 +3,20 @@ import t, { type Test } from 'tap'
 import type { EmrError } from '#emrchain/errors.js'
 import { type HashKernel, headerLength, nonceLimit } from '#emrchain/mining/kernel.js'
 import { createNativeKernel } from '#emrchain/mining/native-kernel.js'
+import { createScriptSearch } from '#emrchain/mining/script-search.js'
+import { createSearchKernel } from '#emrchain/mining/search-kernel.js'
+import { createVectorSearch } from '#emrchain/mining/vector-search.js'
 
 // Every kernel goes through the same checks; a faster one is added to this list.
-const kernels: Record<string, () => HashKernel> = { native: createNativeKernel }
+const kernels: Record<string, () => HashKernel> = {
+  native: createNativeKernel,
+  vector: () => {
+    const search = createVectorSearch()
+    if (!search) throw new Error('This machine has no vectors.')
+    return createSearchKernel(search)
+  },
+  script: () => createSearchKernel(createScriptSearch()),
+}
 
 /** About one nonce in 16 meets this: a sparse target would not show a kernel that skips or repeats nonces. */
 const denseTarget = Buffer.from(`0f${'ff'.repeat(31)}`, 'hex')
@@ -28,14 +39,19 @@ const throwsCode = (t: Test, wanted: string, call: () => unknown): void => {
   }
 }
 
+/** Some headers, with all nonces that plain SHA-256 finds for them. */
+const searches = Array.from({ length: 3 }, () => {
+  const header = randomBytes(headerLength)
+  const expected: number[] = []
+  for (let nonce = 0; nonce < nonces; nonce++) {
+    if (digestWith(header, nonce).compare(denseTarget) <= 0) expected.push(nonce)
+  }
+  return { header, expected }
+})
+
 for (const [name, createKernel] of Object.entries(kernels)) {
   t.test(`${name} kernel finds every nonce that plain SHA-256 finds, and no other`, async (t) => {
-    for (let round = 0; round < 3; round++) {
-      const header = randomBytes(headerLength)
-      const expected: number[] = []
-      for (let nonce = 0; nonce < nonces; nonce++) {
-        if (digestWith(header, nonce).compare(denseTarget) <= 0) expected.push(nonce)
-      }
+    for (const { header, expected } of searches) {
       t.ok(expected.length > 3500 && expected.length < 4700, 'the target is dense')
 
       const kernel = createKernel()
