@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { constants } from 'node:os'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EmrError } from '../errors.js'
 import { failpoint } from '../failpoint.js'
@@ -63,7 +63,7 @@ export interface DatabaseOptions {
 }
 
 const damagedDatabase = (folder: string, detail: string): EmrError =>
-  new EmrError('index_damaged', detail, { database: folder.endsWith('state') ? 'state' : 'index' })
+  new EmrError('index_damaged', detail, { database: basename(folder) })
 
 /** Lets another process read the database, since LMDB ends the one that meets impossible pages. */
 export const isReadable = (folder: string, depth: 'walk' | 'values'): Promise<boolean> =>

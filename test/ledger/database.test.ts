@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { open, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -148,6 +149,23 @@ for (const durable of [true, false]) {
     },
   )
 }
+
+t.test('the digest of an earlier version is read', async (t) => {
+  const options = { folder: join(t.testdir(), 'db'), durable: true, owner: 'me' }
+  const { pages, session } = databasePaths(options.folder)
+  const database = await make(options)
+  await fill(database)
+  await database.close()
+  const note = `clean ${createHash('sha256')
+    .update(await readFile(pages))
+    .digest('hex')}\n`
+  await writeFile(session, note)
+  await (await openDatabase(options)).close()
+  t.match(await readFile(session, 'utf8'), /^clean crc32-[0-9a-f]{64}\n$/, 'and not written any more')
+  await writeFile(session, note)
+  await flip(options.folder, value('n50'))
+  await t.rejects(openDatabase(options), { code: 'index_damaged' })
+})
 
 t.test('a machine that went down may have lost unsynced writes: the index is refused, the state is not', async (t) => {
   for (const durable of [true, false]) {
