@@ -2,7 +2,7 @@ import { equalBytes } from '../protocol/canonical.js'
 import { actions, NO_END } from '../protocol/consent-vocabulary.js'
 import { type Actor, actorOf } from './actor.js'
 import { ceilingOf } from './ceilings.js'
-import { codeOf, type ResultCode } from './result-codes.js'
+import { codes, type ResultCode } from './result-codes.js'
 import { countOf, deniesOf, grantOf, pairOf, recordOf } from './rows.js'
 import { type ReadState, tables } from './state.js'
 
@@ -28,14 +28,14 @@ export interface Question {
 }
 
 type GrantRow = NonNullable<ReturnType<typeof grantOf>>
-/** A record as far as consent looks at it, and who wrote it; a new one has no id and no author yet. */
+/** A record as far as consent looks at it, and who wrote it; a new one has no author yet. */
 interface Target extends NewRecord {
-  readonly id: Uint8Array | null
   readonly author: Uint8Array | null
 }
 
-const has = (ids: readonly Uint8Array[], id: Uint8Array | null): boolean =>
-  id !== null && ids.some((one) => equalBytes(one, id))
+/** Whether a list names the record that is asked about; a new one has no id yet. */
+const names = (ids: readonly Uint8Array[], { record }: Question): boolean =>
+  ids.length > 0 && record instanceof Uint8Array && ids.some((id) => equalBytes(id, record))
 
 /**
  * Whether consent allows it at a time: 0, or the first reason against it in the order of docs/protocol.md, "Decision".
@@ -45,57 +45,61 @@ const has = (ids: readonly Uint8Array[], id: Uint8Array | null): boolean =>
 export function decide(state: ReadState, question: Question, time: number): ResultCode {
   const { accessor, certificate } = question
   const actor = actorOf(state, accessor, certificate, time)
-  if (!actor) return codeOf('no_role')
+  if (!actor) return codes.no_role
   const target = targetOf(state, question.record)
-  if (!target) return codeOf('no_record')
-  if (equalBytes(target.patient, accessor)) return codeOf('accepted')
-  if (isDenied(state, question, target, actor, time)) return codeOf('denied')
+  if (!target) return codes.no_record
+  if (equalBytes(target.patient, accessor)) return codes.accepted
+  if (isDenied(state, question, target, actor, time)) return codes.denied
   const grant = question.grant && grantOf(state, question.grant)
-  if (!question.grant || !grant || !isFor(grant, target.patient, accessor, actor)) return codeOf('no_grant')
-  if (isRevoked(state, grant)) return codeOf('revoked')
-  if (time < grant.from || time >= grant.until) return codeOf('out_of_time')
-  if ((grant.purposes & question.purpose) === 0) return codeOf('wrong_purpose')
-  if (!reaches(grant, target)) return codeOf('out_of_scope')
-  if ((grant.actions & question.action) === 0) return codeOf('wrong_action')
-  if (isAboveCeiling(grant, target, question, actor.role)) return codeOf('above_ceiling')
-  if (grant.uses > 0 && countOf(state, tables.uses, question.grant) >= grant.uses) return codeOf('used_up')
-  return codeOf('accepted')
+  if (!question.grant || !grant || !isFor(grant, target.patient, accessor, actor)) return codes.no_grant
+  if (isRevoked(state, grant)) return codes.revoked
+  if (time < grant.from || time >= grant.until) return codes.out_of_time
+  if ((grant.purposes & question.purpose) === 0) return codes.wrong_purpose
+  if (!reaches(grant, question, target)) return codes.out_of_scope
+  if ((grant.actions & question.action) === 0) return codes.wrong_action
+  if (isAboveCeiling(grant, target, question, actor.role)) return codes.above_ceiling
+  if (grant.uses > 0 && countOf(state, tables.uses, question.grant) >= grant.uses) return codes.used_up
+  return codes.accepted
 }
 
 function targetOf(state: ReadState, record: Uint8Array | NewRecord): Target | undefined {
-  if (!(record instanceof Uint8Array)) return { ...record, id: null, author: null }
+  if (!(record instanceof Uint8Array)) return { ...record, author: null }
   const found = recordOf(state, record)
-  if (!found || found.state === 2) return undefined
-  // Field by field: to spread it would take as long as the rest of a decision.
-  const { patient, class: recordClass, confidentiality, sensitivity, author } = found
-  return { id: record, patient, class: recordClass, confidentiality, sensitivity, author }
+  return found && found.state !== 2 ? found : undefined
 }
 
 function isDenied(state: ReadState, question: Question, target: Target, actor: Actor, time: number): boolean {
   const { patient } = target
+  const { organisation } = actor
   return (
-    isDeniedBy(state, deniesOf(state, patient, question.accessor), question, target, actor, time) ||
-    isDeniedBy(state, deniesOf(state, patient, null), question, target, actor, time) ||
-    (actor.organisation !== null &&
-      isDeniedBy(state, deniesOf(state, patient, actor.organisation), question, target, actor, time))
+    doesOneForbid(state, deniesOf(state, patient, question.accessor), question, target, actor, time) ||
+    doesOneForbid(state, deniesOf(state, patient, null), question, target, actor, time) ||
+    (organisation !== null &&
+      doesOneForbid(state, deniesOf(state, patient, organisation), question, target, actor, time))
   )
 }
 
-const isDeniedBy = (
+function doesOneForbid(
   state: ReadState,
   denies: readonly Uint8Array[],
-  { action, purpose }: Question,
+  question: Question,
   target: Target,
   actor: Actor,
   time: number,
-): boolean =>
-  denies.some((id) => {
+): boolean {
+  for (const id of denies) {
     const deny = grantOf(state, id)
-    if (!deny || time < deny.from || time >= deny.until) return false
-    const isAbout = (deny.classes & target.class) !== 0 || has(deny.records, target.id)
-    const isOf = (deny.actions & action) !== 0 && (deny.purposes & purpose) !== 0
-    return isAbout && isOf && isOfRole(deny, actor.role)
-  })
+    if (deny && forbids(deny, question, target, actor, time)) return true
+  }
+  return false
+}
+
+function forbids(deny: GrantRow, question: Question, target: Target, { role }: Actor, time: number): boolean {
+  if (time < deny.from || time >= deny.until) return false
+  const { action, purpose } = question
+  const isAbout = (deny.classes & target.class) !== 0 || names(deny.records, question)
+  return isAbout && (deny.actions & action) !== 0 && (deny.purposes & purpose) !== 0 && isOfRole(deny, role)
+}
 
 const isOfRole = (grant: GrantRow, role: number): boolean => (grant.roles & (1 << role)) !== 0
 
@@ -119,8 +123,8 @@ export function isRevoked(state: ReadState, grant: GrantRow): boolean {
   )
 }
 
-function reaches(grant: GrantRow, target: Target): boolean {
-  const isAbout = (grant.classes & target.class) !== 0 || has(grant.records, target.id)
+function reaches(grant: GrantRow, question: Question, target: Target): boolean {
+  const isAbout = (grant.classes & target.class) !== 0 || names(grant.records, question)
   const isWithin = target.confidentiality <= grant.confidentiality && (target.sensitivity & ~grant.sensitivity) === 0
   return isAbout && isWithin
 }

@@ -44,6 +44,11 @@ export type ResultCode = (typeof resultCodes)[ResultName][0]
 /** The byte of a result. */
 export const codeOf = (name: ResultName): ResultCode => resultCodes[name][0]
 
+/** The bytes of all results: where one is given a million times a second, `codes.denied` is a constant to the engine. */
+export const codes = Object.fromEntries(Object.entries(resultCodes).map(([name, [code]]) => [name, code])) as {
+  readonly [N in ResultName]: (typeof resultCodes)[N][0]
+}
+
 const names = new Map<number, ResultName>(
   Object.entries(resultCodes).map(([name, [code]]) => [code, name as ResultName]),
 )

@@ -60,10 +60,13 @@ export const rows = {
 } as const
 
 const pair = new Uint8Array(2 * CHAIN_CID_LENGTH)
+let lastFirst: Uint8Array | undefined
 
 /** Two ids one after the other, to read with: the next call writes over it. Memory of its own would cost most of a read. */
 export function pairOf(a: Uint8Array, b: Uint8Array): Uint8Array {
-  pair.set(a)
+  // Who asks about a patient asks of several pairs. Nobody writes to an id, so the same array has the same bytes.
+  if (a !== lastFirst) pair.set(a)
+  lastFirst = a
   pair.set(b, CHAIN_CID_LENGTH)
   return pair
 }
@@ -106,10 +109,12 @@ export function certificateOf(state: ReadState, id: Uint8Array) {
 export const classKeyKey = (patient: Uint8Array, recordClass: number): Uint8Array =>
   concatBytes(patient, Uint8Array.of(recordClass >> 8, recordClass & 0xff))
 
+const NOTHING: readonly Uint8Array[] = []
+
 /** The denies to a grantee, or, with null, to everybody. */
 export function deniesOf(state: ReadState, patient: Uint8Array, grantee: Uint8Array | null): readonly Uint8Array[] {
   const row = state.get(tables.denies, grantee ? pairOf(patient, grantee) : patient)
-  return row ? rows.denies.decode(row).grants : []
+  return row ? rows.denies.decode(row).grants : NOTHING
 }
 
 /** Administrators that it takes; 0 in an open network. */

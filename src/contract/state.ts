@@ -55,9 +55,11 @@ function createTables<V>() {
   const maps: (ByteMap<V> | undefined)[] = []
   return {
     of(table: number): ByteMap<V> {
-      const found = maps[table] ?? createByteMap<V>()
-      maps[table] = found
-      return found
+      const found = maps[table]
+      if (found) return found
+      const begun = createByteMap<V>()
+      maps[table] = begun
+      return begun
     },
     *entries(): Generator<readonly [table: number, key: Uint8Array, value: V]> {
       for (const [table, map] of maps.entries())

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { apply, beginState } from '#emrchain/contract/apply.js'
+import { createByteMap } from '#emrchain/contract/byte-map.js'
 import { ceilings } from '#emrchain/contract/ceilings.js'
 import { decide } from '#emrchain/contract/decide.js'
 import { resultCodes } from '#emrchain/contract/result-codes.js'
@@ -133,6 +134,41 @@ t.test('undo restores every byte, and the order in which a state was filled does
     t.equal(codeAfter({ ...worlds[world], state: first }, before, transaction), code)
     t.equal(codeAfter({ ...worlds[world], state: second }, before, transaction), code)
   }
+})
+
+t.test('a map of byte strings holds what was put last, also where many keys want the same place', async (t) => {
+  // Bytes 4 to 7 and the last four are what a key is searched by: here they are few, or the same.
+  const key = fc
+    .tuple(fc.constantFrom(0, 3, 32, 36, 38, 72), fc.constantFrom(0, 1, 254, 255), fc.nat(40))
+    .map(([length, place, other]) => {
+      const bytes = new Uint8Array(length)
+      if (length > 20) bytes.set([place], 7)
+      if (length > 20) bytes.set([other], 12)
+      return bytes
+    })
+  let deleted = 0
+  fc.assert(
+    fc.property(fc.array(fc.tuple(key, fc.nat(2)), { minLength: 100, maxLength: 400 }), (steps) => {
+      const [map, model] = [createByteMap<number>(), new Map<string, number>()]
+      for (const [at, [key, what]] of steps.entries()) {
+        if (what > 0) {
+          const given = key.slice()
+          map.set(given, at)
+          // The map keeps no array of its caller's.
+          given.fill(0xff)
+          model.set(hexOf(key), at)
+        } else {
+          map.delete(key)
+          if (model.delete(hexOf(key))) deleted++
+        }
+      }
+      const found = new Map(Array.from(map.entries(), ([key, value]) => [hexOf(key), value]))
+      for (const [key] of steps) if (map.get(key) !== model.get(hexOf(key))) return false
+      return found.size === model.size && [...model].every(([key, value]) => found.get(key) === value)
+    }),
+    { numRuns: 300, seed: seedOfRun() },
+  )
+  t.ok(deleted > 1_000, `${deleted} deleted`)
 })
 
 t.test('Cedar decides the same', async (t) => {
