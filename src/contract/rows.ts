@@ -57,6 +57,8 @@ export const rows = {
   erasureReceipts: createRow({ parts: u8 }),
   /** Key: a node. Value: its newest certificate to mine. */
   miners: createRow({ certificate: id }),
+  /** Key: an identity. Value: its certificates that had not ended when the newest of them was issued. */
+  certified: createRow({ certificates: ids }),
 } as const
 
 const pair = new Uint8Array(2 * CHAIN_CID_LENGTH)
@@ -104,6 +106,12 @@ export function grantOf(state: ReadState, id: Uint8Array) {
 export function certificateOf(state: ReadState, id: Uint8Array) {
   const row = state.get(tables.certificates, id)
   return row && rows.certificates.decode(row)
+}
+
+/** The certificates of an identity that may be in force: those that have ended since are among them. */
+export function certificatesOf(state: ReadState, subject: Uint8Array): readonly Uint8Array[] {
+  const row = state.get(tables.certified, subject)
+  return row ? rows.certified.decode(row).certificates : []
 }
 
 export const classKeyKey = (patient: Uint8Array, recordClass: number): Uint8Array =>

@@ -1,7 +1,7 @@
 import { compareBytes } from '../protocol/bodies/fields.js'
 import { type ByteMap, createByteMap } from './byte-map.js'
 
-/** The tables of the state by number. How it is kept is each node's own matter: only result codes are agreed on. */
+/** The tables of the state by number. docs/protocol.md, "State"; how it is kept is each node's own matter. */
 export const tables = {
   network: 1,
   firstAdministrators: 2,
@@ -20,6 +20,7 @@ export const tables = {
   erasures: 15,
   erasureReceipts: 16,
   miners: 17,
+  certified: 18,
 } as const
 
 /** What a contract reads: the value of a key in a table. Neither is written to by anybody. */

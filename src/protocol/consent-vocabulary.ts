@@ -1,5 +1,5 @@
 /**
- * The words of the consent contract as numbers (docs/protocol.md, "Consent vocabulary"). Roles and confidentiality
+ * The words of the consent contract as numbers (docs/protocol.md, "Consent"). Roles and confidentiality
  * are counted; the rest are bits, so that a set of them is one integer.
  */
 

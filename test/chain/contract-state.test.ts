@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { verifyChain } from '#emrchain/chain/verify-chain.js'
@@ -11,7 +11,9 @@ import { capabilities, NO_END, roles } from '#emrchain/protocol/consent-vocabula
 import type { IdentifiedHeader } from '#emrchain/protocol/header.js'
 import { type SignedTransaction, signTransaction } from '#emrchain/protocol/transaction.js'
 import { createWorld, identityBody, START, sign } from '../contract/consent-world.js'
+import { stateDigest } from '../contract/pinned-sequence.js'
 import { createBlockMaker, easyNetworkFile, openChain, rules, signerOf } from '../fixtures/block-maker.js'
+import { clinic, consentBlocks, consentState } from '../protocol/make-consent-chain.js'
 
 const maker = createBlockMaker()
 const now = () => START + 1e9
@@ -89,6 +91,18 @@ t.test('the state follows the main chain, there and back', async (t) => {
   for (const open of [again, fresh]) await open.ledger.close()
 })
 
+t.test('the frozen chain gives the frozen state on disk', async (t) => {
+  const { chain, ledger } = await openChain(t, clinic, { now })
+  await chain.addBlocks([...consentBlocks])
+  const entries = consentState.entries().map(({ table, key }) => {
+    const value = ledger.contract.get(table, key)
+    return { table, key, value: value ? Uint8Array.from(value) : null }
+  })
+  const path = new URL('../../test/vectors/protocol.json', import.meta.url)
+  const { states } = JSON.parse(readFileSync(path, 'utf8')) as { states: Record<string, string> }
+  t.equal(stateDigest(entries), states['chain-consent.car'])
+})
+
 t.test('blocks of a stored branch are applied again where nothing is in memory', async (t) => {
   const folder = t.testdir()
   const before = await openChain(t, maker, { folder, now })
@@ -137,14 +151,14 @@ t.test('results of a block that is to be mined', async (t) => {
 
 t.test('in a network with administrators only those mine who may', async (t) => {
   const administrator = signerOf('administrator')
-  const clinic = createBlockMaker({
+  const network = createBlockMaker({
     ...easyNetworkFile,
     name: 'clinic',
     clearLabels: false,
     administrators: { keys: [Buffer.from(administrator.publicKey).toString('hex')], threshold: 1 },
   })
   const send = (name: string, kindAndBody: KindAndBody) =>
-    signTransaction({ chain: clinic.genesis.id, at: START, ...kindAndBody }, signerOf(name))
+    signTransaction({ chain: network.genesis.id, at: START, ...kindAndBody }, signerOf(name))
   const identity = (name: string, role: (typeof roles)[keyof typeof roles]) =>
     send(name, { kind: 'identity', body: identityBody(name, role) })
   const certify = (
@@ -177,20 +191,20 @@ t.test('in a network with administrators only those mine who may', async (t) => 
     transactions: SignedTransaction[] = [],
     codes = zeros(transactions),
   ) =>
-    clinic.block(parent, transactions, {
+    network.block(parent, transactions, {
       signer: signerOf(by),
       header: { time: START + (parent.height + 1) * 1_000, results: hashResults(codes) },
     })
-  const { chain, ledger } = await openChain(t, clinic, { now })
+  const { chain, ledger } = await openChain(t, network, { now })
   const refused = { code: 'block_miner_not_admitted' }
 
-  await t.rejects(chain.addBlock(mined(clinic.genesis, 'a node')), refused)
-  const one = mined(clinic.genesis, 'administrator', [head, hospital, node])
+  await t.rejects(chain.addBlock(mined(network.genesis, 'a node')), refused)
+  const one = mined(network.genesis, 'administrator', [head, hospital, node])
   await chain.addBlock(one)
   await t.rejects(chain.addBlock(mined(one.header, 'a node')), refused, 'known, and without a certificate')
   const two = mined(one.header, 'administrator', [hospitalIs, nodeIs])
   await chain.addBlock(two)
-  const bare = clinic.record('bare', { at: START, label: null })
+  const bare = network.record('bare', { at: START, label: null })
   const three = mined(two.header, 'a node', [bare], Uint8Array.of(19))
   t.equal(await chain.addBlock(three), 'connected', 'certified; a record without consent has no effect here')
   t.same(ledger.resultsAt(3), Uint8Array.of(19))
@@ -200,7 +214,7 @@ t.test('in a network with administrators only those mine who may', async (t) => 
   const labelled = mined(
     chain.tip().header,
     'administrator',
-    [clinic.record('named', { at: START })],
+    [network.record('named', { at: START })],
     Uint8Array.of(19),
   )
   await t.rejects(chain.addBlock(labelled), { code: 'clear_label_forbidden' })

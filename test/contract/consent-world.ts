@@ -1,3 +1,4 @@
+import type { CID } from 'multiformats/cid'
 import { apply, beginState } from '#emrchain/contract/apply.js'
 import { createMemoryState, type MemoryState } from '#emrchain/contract/state.js'
 import type { KindAndBody } from '#emrchain/protocol/bodies/decode-body.js'
@@ -15,8 +16,8 @@ export const START = 1_767_225_600_000
 const { genesis } = createBlockMaker()
 export const chain = genesis.id
 
-export const sign = (name: string, kindAndBody: KindAndBody, at = START): SignedTransaction =>
-  signTransaction({ chain, at, ...kindAndBody }, signerOf(name))
+export const sign = (name: string, kindAndBody: KindAndBody, at = START, of = chain): SignedTransaction =>
+  signTransaction({ chain: of, at, ...kindAndBody }, signerOf(name))
 
 /** 32 bytes that nobody needs to open. */
 export const filler = (byte: number, length = 32): Uint8Array => new Uint8Array(length).fill(byte)
@@ -27,6 +28,7 @@ export function identityBody(name: string, role: Role, change: Partial<IdentityB
 }
 
 export interface World {
+  readonly chain: CID
   readonly state: MemoryState
   readonly transactions: SignedTransaction[]
   /** Ids by name. */
@@ -65,12 +67,16 @@ export const people: Readonly<Record<string, Role>> = {
 /** The file of every record here: the CIDv0 of nothing in particular. */
 const FILE = Uint8Array.from([0x12, 0x20, ...filler(5)])
 
-export function createWorld(kind: 'open' | 'clinic'): World {
+export type WorldKind = 'open' | 'clinic'
+
+/** The administrators that the parameters of its network name. */
+export const administratorsOf = (kind: WorldKind) =>
+  kind === 'open' ? null : { keys: [signerOf('admin1').publicKey, signerOf('admin2').publicKey], threshold: 2 }
+
+/** @param of the genesis id that its transactions name */
+export function createWorld(kind: WorldKind, of: CID = chain): World {
   const state = createMemoryState()
-  beginState(
-    state,
-    kind === 'open' ? null : { keys: [signerOf('admin1').publicKey, signerOf('admin2').publicKey], threshold: 2 },
-  )
+  beginState(state, administratorsOf(kind))
   const transactions: SignedTransaction[] = []
   const ids = new Map<string, Uint8Array>()
   let count = 0
@@ -80,6 +86,7 @@ export function createWorld(kind: 'open' | 'clinic'): World {
     return found
   }
   const world: World = {
+    chain: of,
     state,
     transactions,
     ids,
@@ -115,7 +122,7 @@ export function createWorld(kind: 'open' | 'clinic'): World {
     }),
     grant(name, { to, ...change } = {}) {
       const body = world.grantBody(to ? { grantee: id(to), ...change } : change)
-      return world.add(name, sign('patient', { kind: 'grant', body }, START + count++))
+      return world.add(name, sign('patient', { kind: 'grant', body }, START + count++, of))
     },
     recordBody(change = {}) {
       const body = {
@@ -137,30 +144,33 @@ export function createWorld(kind: 'open' | 'clinic'): World {
         approval: null,
         ...change,
       }
-      const message = depositMessage(chain, body)
+      const message = depositMessage(of, body)
       const receipts = ['node1', 'node2']
         .map((name) => ({ node: id(name), key: signerOf(name).publicKey, sig: signerOf(name).sign(message) }))
         .sort((a, b) => compareBytes(a.node, b.node))
       return { ...body, receipts: change.receipts ?? receipts }
     },
     record(name, { by = 'patient', ...change } = {}) {
-      return world.add(name, sign(by, { kind: 'record', body: world.recordBody(change) }, START + count++))
+      return world.add(name, sign(by, { kind: 'record', body: world.recordBody(change) }, START + count++, of))
     },
   }
   if (kind === 'clinic') {
     for (const name of ['admin1', 'admin2']) {
-      world.add(name, sign(name, { kind: 'identity', body: identityBody(name, roles.administrator) }))
+      world.add(name, sign(name, { kind: 'identity', body: identityBody(name, roles.administrator) }, START, of))
     }
   }
   for (const [name, role] of Object.entries(people)) {
     const isPatient = role === roles.patient
     const classKeys = isPatient ? CLASSES.map((one) => ({ class: one, epoch: 1, key: filler(one % 251) })) : []
     const custodians = isPatient ? ['node1', 'node2', 'node3'].map(id).sort(compareBytes) : []
-    world.add(name, sign(name, { kind: 'identity', body: identityBody(name, role, { classKeys, custodians }) }))
+    world.add(
+      name,
+      sign(name, { kind: 'identity', body: identityBody(name, role, { classKeys, custodians }) }, START, of),
+    )
     if (kind === 'open') continue
     const isHospital = role === roles.organisation
     const under = isHospital ? null : world.certificate('hospital')
-    world.add(`certificate of ${name}`, certify(isHospital ? 'admin1' : 'hospital', id(name), role, under))
+    world.add(`certificate of ${name}`, certify(isHospital ? 'admin1' : 'hospital', id(name), role, under, {}, of))
   }
   return world
 }
@@ -171,13 +181,14 @@ export function certify(
   subject: Uint8Array,
   role: Role,
   under: Uint8Array | null,
-  change: { from?: number; until?: number } = {},
+  { at = START, ...change }: { from?: number; until?: number; capabilities?: number; at?: number } = {},
+  of = chain,
 ): SignedTransaction {
   const fields = { subject, role, capabilities: 0, from: START, until: NO_END, under, approvals: [], ...change }
-  if (issuer !== 'admin1') return sign(issuer, { kind: 'certificate', body: fields })
+  if (issuer !== 'admin1') return sign(issuer, { kind: 'certificate', body: fields }, at, of)
   const { publicKey: from } = signerOf(issuer)
   const second = signerOf('admin2')
-  const message = approvalMessage({ chain, at: START, from, kind: 'certificate', body: fields })
+  const message = approvalMessage({ chain: of, at, from, kind: 'certificate', body: fields })
   const approvals = [{ key: second.publicKey, sig: second.sign(message) }]
-  return sign(issuer, { kind: 'certificate', body: { ...fields, approvals } })
+  return sign(issuer, { kind: 'certificate', body: { ...fields, approvals } }, at, of)
 }

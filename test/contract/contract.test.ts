@@ -2,11 +2,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { apply, beginState } from '#emrchain/contract/apply.js'
+import { effectsOf } from '#emrchain/contract/apply-block.js'
 import { createByteMap } from '#emrchain/contract/byte-map.js'
 import { ceilings } from '#emrchain/contract/ceilings.js'
+import type { Row } from '#emrchain/contract/cells.js'
 import { decide } from '#emrchain/contract/decide.js'
 import { resultCodes } from '#emrchain/contract/result-codes.js'
-import { type Change, createMemoryState, createOverlay, writeChanges } from '#emrchain/contract/state.js'
+import { rows } from '#emrchain/contract/rows.js'
+import { type Change, createMemoryState, createOverlay, tables, writeChanges } from '#emrchain/contract/state.js'
 import { isEmrError } from '#emrchain/errors.js'
 import { roles } from '#emrchain/protocol/consent-vocabulary.js'
 import { checkSignatures, decodeTransaction, type SignedTransaction } from '#emrchain/protocol/transaction.js'
@@ -15,7 +18,8 @@ import { rules } from '../fixtures/block-maker.js'
 import { seedOfRun } from '../fixtures/random.js'
 import { compareWithOracle } from './compare-with-oracle.js'
 import { START } from './consent-world.js'
-import { codeAfter, makeContractVectors, sent, worlds } from './make-contract-vectors.js'
+import { codeAfter, makeContractVectors, sent, sequences, worlds } from './make-contract-vectors.js'
+import { stateDigest } from './pinned-sequence.js'
 
 /** EMRCHAIN_WRITE_VECTORS=1 writes the vectors anew; whoever changes them changes the protocol. */
 const path = new URL('../../test/vectors/contract.json', import.meta.url)
@@ -57,6 +61,32 @@ t.test('the vectors, from their bytes alone', async (t) => {
       const changes = dump(overlay.changes())
       t.equal(apply(overlay, decodeTransaction(unhex(transaction)), { height: 3, time: START + 10 }), code, name)
       if (code !== 0) t.equal(dump(overlay.changes()), changes, `${name}: nothing is written`)
+    }
+  }
+})
+
+t.test('1,000 transactions over 40 blocks give the frozen state, and undone the one before', async (t) => {
+  for (const kind of ['open', 'clinic'] as const) {
+    const { state: begin, sequence } = frozen.digests[kind]
+    const state = createMemoryState()
+    writeChanges(state, worlds[kind].state.entries())
+    const digests = [stateDigest(state.entries())]
+    t.equal(digests[0], begin)
+    const undos: Change[][] = []
+    for (const { transactions, results, ...place } of sequences[kind]) {
+      const { results: again, changes } = effectsOf(state, transactions, place)
+      t.same(again, results, `${kind}: results of block ${place.height}`)
+      const overlay = createOverlay(state)
+      writeChanges(overlay, changes)
+      undos.push(overlay.undo())
+      writeChanges(state, changes)
+      digests.push(stateDigest(state.entries()))
+    }
+    t.equal(digests.at(-1), sequence.state)
+    t.equal(new Set(digests).size, 41, 'each block changed something')
+    for (const [at, undo] of [...undos.entries()].reverse()) {
+      writeChanges(state, undo)
+      t.equal(stateDigest(state.entries()), digests[at], `${kind}: before block ${at + 2}`)
     }
   }
 })
@@ -186,9 +216,19 @@ t.test('docs/protocol.md has the codes and the ceilings', async (t) => {
     codes.map(([, code, name, sentence]) => [name, [Number(code), sentence]]),
     Object.entries(resultCodes),
   )
-  const rows = [...sectionOf(page, 'Ceilings').matchAll(/^\| `(\w+)` (.*)\|$/gm)]
+  const named = [...stateOf(page).matchAll(/^\| (\d+) ([a-z ]+) \| .* \| (.+) \|$/gm)]
   t.same(
-    rows.map(([, role, cells = '']) => [
+    named.map(([, number, name]) => [name, Number(number)]),
+    Object.entries(tables).map(([name, number]) => [name.replace(/[A-Z]/g, (one) => ` ${one.toLowerCase()}`), number]),
+  )
+  const widths = new Map(named.map(([, number, , row = '']) => [Number(number), widthsIn(row)]))
+  for (const name of Object.keys(rows) as (keyof typeof rows)[]) {
+    if (name === 'counters') continue
+    t.same(widths.get(tables[name]), widthsOf(rows[name] as Row<Record<string, unknown>>), `the row of ${name}`)
+  }
+  const limits = [...sectionOf(page, 'Ceilings').matchAll(/^\| `(\w+)` (.*)\|$/gm)]
+  t.same(
+    limits.map(([, role, cells = '']) => [
       role,
       ...cells
         .split('|')
@@ -212,3 +252,18 @@ t.test('docs/protocol.md has the codes and the ceilings', async (t) => {
     }),
   )
 })
+
+const stateOf = (page: string): string => page.slice(page.indexOf('### State\n'), page.indexOf('### Effects\n'))
+
+/** What the page says of a row: its fields and how many bytes each has. */
+const widthsIn = (row: string): unknown[] =>
+  [...row.matchAll(/(?<=^|, |: )([a-z]\w*) (?:of its block )?(\d+|\*ids\*)/g)].map(([, name, width]) => [name, width])
+
+/** The same of the program: a field is as wide as there are bytes that change it. */
+function widthsOf(row: Row<Record<string, unknown>>): unknown[] {
+  const ones = new Uint8Array(400).fill(1)
+  return Object.entries(row.decode(ones)).map(([name, value]) => {
+    const isChangedBy = (at: number): boolean => String(row.decode(ones.with(at, 255))[name]) !== String(value)
+    return [name, Array.isArray(value) ? '*ids*' : String([...ones.keys()].filter(isChangedBy).length)]
+  })
+}

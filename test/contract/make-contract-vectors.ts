@@ -1,13 +1,16 @@
+import { createHash } from 'node:crypto'
 import { apply } from '#emrchain/contract/apply.js'
+import { applyAll } from '#emrchain/contract/apply-block.js'
 import { decide, type Question } from '#emrchain/contract/decide.js'
 import { codeOf, type ResultName } from '#emrchain/contract/result-codes.js'
-import { createOverlay } from '#emrchain/contract/state.js'
+import { createMemoryState, createOverlay, writeChanges } from '#emrchain/contract/state.js'
 import type { KindAndBody } from '#emrchain/protocol/bodies/decode-body.js'
 import { actions, NO_END, purposes, recordClasses, roles } from '#emrchain/protocol/consent-vocabulary.js'
 import { approvalMessage, possessionMessage } from '#emrchain/protocol/signatures-of-others.js'
 import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { signerOf } from '../fixtures/block-maker.js'
 import { certify, chain, createWorld, filler, identityBody, people, START, sign, type World } from './consent-world.js'
+import { pinnedSequence, stateDigest } from './pinned-sequence.js'
 
 /** The set-ups, questions and transactions of test/vectors/contract.json. */
 
@@ -322,7 +325,44 @@ export function codeAfter(world: World, before: readonly SignedTransaction[], tr
   return apply(overlay, transaction, { height: 3, time: START + 10 })
 }
 
+/** Blocks that go on where each world ends. */
+export const sequences = {
+  open: pinnedSequence(worlds.open, 1, 40, 25),
+  clinic: pinnedSequence(worlds.clinic, 2, 40, 25),
+}
+
+/** What only equal states give: digests of a world, of what each of its vectors changes, and of a world 1,000 transactions on. */
+function digestsOf(kind: 'open' | 'clinic') {
+  const { state } = worlds[kind]
+  const hash = createHash('sha256')
+  for (const { world, before, transaction } of sent) {
+    if (world !== kind) continue
+    const overlay = createOverlay(state)
+    for (const one of before) apply(overlay, one, { height: 2, time: START + 10 })
+    apply(overlay, transaction, { height: 3, time: START + 10 })
+    hash.update(stateDigest(overlay.changes()))
+  }
+  const after = createOverlay(state)
+  for (const { transactions, ...place } of sequences[kind]) applyAll(after, transactions, place)
+  const whole = createMemoryState()
+  writeChanges(whole, [...state.entries(), ...after.changes()])
+  const all = sequences[kind]
+  return {
+    state: stateDigest(state.entries()),
+    changes: hash.digest('hex'),
+    sequence: {
+      transactions: digestOf(all.flatMap(({ transactions }) => transactions.map(({ bytes }) => bytes))),
+      results: digestOf(all.map(({ results }) => results)),
+      state: stateDigest(whole.entries()),
+    },
+  }
+}
+
+const digestOf = (parts: readonly Uint8Array[]): string =>
+  parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex')
+
 export const makeContractVectors = () => ({
+  digests: { open: digestsOf('open'), clinic: digestsOf('clinic') },
   worlds: {
     open: { administrators: null, transactions: worlds.open.transactions.map(({ bytes }) => hex(bytes)) },
     clinic: {

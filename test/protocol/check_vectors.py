@@ -14,6 +14,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
+import contract
 import verify_chain as chain
 from zip215 import BASE, ORDER, compress, multiply, verify
 
@@ -62,7 +63,11 @@ def parameters_of(file):
     date, _, milliseconds = file["time"].rstrip("Z").partition(".")
     seconds = calendar.timegm(time.strptime(date, "%Y-%m-%dT%H:%M:%S"))
     targets = {key: bytes.fromhex(file["difficulty"][key]) for key in ("target", "limit") if key in file["difficulty"]}
-    return {**file, "time": seconds * 1000 + int(milliseconds), "difficulty": {**file["difficulty"], **targets}}
+    administrators = file["administrators"]
+    if administrators:
+        administrators = {**administrators, "keys": [bytes.fromhex(key) for key in administrators["keys"]]}
+    return {**file, "time": seconds * 1000 + int(milliseconds), "difficulty": {**file["difficulty"], **targets},
+            "administrators": administrators}
 
 
 # --- Files -------------------------------------------------------------------------------------------------
@@ -198,8 +203,43 @@ def check_encryption(vectors):
             check(encrypted[:56] == salt + keys[44:76] and len(encrypted) == case["size"], f"{case['name']}: beginning")
 
 
+def check_contract(vectors):
+    """Each result and each decision of the frozen vectors, and the states that come of them, byte by byte."""
+    def read(text):
+        data = bytes.fromhex(text)
+        return chain.read_transaction(data), chain.cid_of(data)
+
+    unhex = lambda text: None if text is None else bytes.fromhex(text)
+    for kind, world in vectors["worlds"].items():
+        digests, start = vectors["digests"][kind], vectors["time"]
+        administrators = world["administrators"]
+        if administrators:
+            administrators = {**administrators, "keys": [bytes.fromhex(key) for key in administrators["keys"]]}
+        state = contract.State(administrators)
+        for text in world["transactions"]:
+            check(contract.apply(state, *read(text), start) == 0, f"{kind}: the world")
+        check(state.digest(chain.encode) == digests["state"], f"{kind}: state")
+        for vector in vectors["questions"]:
+            if vector["world"] == kind:
+                code = contract.decide(
+                    state, *(unhex(vector[name]) for name in ("accessor", "certificate", "record", "grant")),
+                    vector["action"], vector["purpose"], vector["time"])
+                check(code == vector["code"], f"{kind}: {vector['name']}: {code}")
+        changes = hashlib.sha256()
+        for vector in vectors["transactions"]:
+            if vector["world"] == kind:
+                after = state.copy()
+                for text in vector["before"]:
+                    contract.apply(after, *read(text), start + 10)
+                code = contract.apply(after, *read(vector["transaction"]), start + 10)
+                check(code == vector["code"], f"{kind}: {vector['name']}: {code}")
+                changes.update(after.digest(chain.encode, state).encode())
+        check(changes.hexdigest() == digests["changes"], f"{kind}: changes")
+
+
 def check_flips(name, data):
-    for at in range(len(data)):
+    # Of a long file some bytes, in every place of its sections.
+    for at in range(0, len(data), 1 + len(data) // 5_000 * 20):
         for bit in (1, 128):
             damaged = bytearray(data)
             damaged[at] ^= bit
@@ -210,8 +250,12 @@ def main(folder):
     read = lambda name: open(os.path.join(folder, name), "rb").read()
     check_protocol(json.loads(read("protocol.json")))
     check_encryption(json.loads(read("file-cipher.json")))
+    check_contract(json.loads(read("contract.json")))
     for name in ("chain.car", "chain-paper.car", "chain-asert.car"):
         check(code_of(chain.verify_chain, read(name)) == "ok", name)
+        check_flips(name, read(name))
+    for name, state in json.loads(read("protocol.json"))["states"].items():
+        check(chain.verify_chain(read(name))["state"] == state, f"{name}: state")
         check_flips(name, read(name))
     print(f"{checked} checks hold")
 

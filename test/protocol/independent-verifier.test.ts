@@ -14,12 +14,17 @@ import {
   hashResults,
   type Section,
 } from '#emrchain/protocol/block.js'
+import type { KindAndBody } from '#emrchain/protocol/bodies/decode-body.js'
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { decodeBlocks, encodeBlocks, encodeCar } from '#emrchain/protocol/car.js'
 import { cidOf, cidToHex } from '#emrchain/protocol/cid.js'
+import { capabilities, roles } from '#emrchain/protocol/consent-vocabulary.js'
 import { decodeHeader, type IdentifiedHeader } from '#emrchain/protocol/header.js'
+import { possessionMessage } from '#emrchain/protocol/signatures-of-others.js'
 import { decodeTransaction, type SignedTransaction } from '#emrchain/protocol/transaction.js'
+import { certify, createWorld, identityBody, START, sign } from '../contract/consent-world.js'
 import { rules, signerOf } from '../fixtures/block-maker.js'
+import { clinic, clinicBlock } from './make-consent-chain.js'
 import {
   chainFile,
   easy,
@@ -35,7 +40,7 @@ import {
   second,
   third,
 } from './make-vectors.js'
-import { headerBytes, listBytes, transactionBytes } from './mutated-items.js'
+import { consentBytes, headerBytes, listBytes, transactionBytes } from './mutated-items.js'
 
 /**
  * A second program, written in Python from docs/protocol.md, against this one: on chains, on damaged chains, on the
@@ -161,6 +166,81 @@ t.test('both refuse the same blocks for the same reason', options, async (t) => 
   }
 })
 
+t.test('both judge identity and consent alike', options, async (t) => {
+  const world = createWorld('clinic', clinic.genesis.id)
+  const id = (name: string): Uint8Array => world.id(name)
+  const zeros = (transactions: readonly unknown[]) => new Uint8Array(transactions.length)
+  const send = (who: string, kindAndBody: KindAndBody) => sign(who, kindAndBody, START, world.chain)
+  const people = clinicBlock(clinic.genesis, 'admin1', world.transactions, zeros(world.transactions))
+  const hospital = world.certificate('hospital')
+  const mine = { capabilities: capabilities.mine, until: START + 4_000 }
+  const mines = certify('hospital', id('node1'), roles.node, hospital, mine, world.chain)
+  const admitted = clinicBlock(people.header, 'admin2', [mines], zeros([mines]))
+  const fired = send('hospital', {
+    kind: 'certificate_revocation',
+    body: { certificate: mines.id.bytes, reason: 2, approvals: [] },
+  })
+  const dismissed = clinicBlock(admitted.header, 'node1', [fired], zeros([fired]))
+  const nodeAt = (parent: Block): Block => clinicBlock(parent.header, 'node1', [], new Uint8Array(0))
+
+  const written = world.recordBody()
+  const [receipt, ...others] = written.receipts
+  if (!receipt) throw new Error('There is no receipt.')
+  const forged = (change: object): SignedTransaction =>
+    send('patient', { kind: 'record', body: { ...written, receipts: [{ ...receipt, ...change }, ...others] } })
+  const smallKey = Uint8Array.from([1, ...new Uint8Array(31)])
+  const newKey = signerOf('another key')
+  const possession = (chain: typeof world.chain) => ({
+    ...identityBody('doctor', roles.doctor, { previous: id('doctor') }),
+    key: newKey.publicKey,
+    keyProof: newKey.sign(possessionMessage(chain, signerOf('doctor').publicKey, newKey.publicKey)),
+  })
+  const approved = certify('admin1', id('hospital'), roles.organisation, null, { until: START + 9 }, world.chain)
+  if (approved.kind !== 'certificate') throw new Error('It is no certificate.')
+  const borrowed = send('admin1', { kind: 'certificate', body: { ...approved.body, capabilities: 2 } })
+  const over = (transaction: SignedTransaction, code = 0): Block[] => [
+    people,
+    clinicBlock(people.header, 'admin1', [transaction], Uint8Array.of(code)),
+  ]
+  const amend = { ...world.recordBody({ supersedes: id('doctor') }), epoch: 2 }
+  const cases: readonly [name: string, blocks: readonly Block[], code: ErrorCode | ''][] = [
+    ['a record', over(send('patient', { kind: 'record', body: written })), ''],
+    ['a record, refused', over(send('patient', { kind: 'record', body: written }), 16), 'block_wrong_results'],
+    ['the first of two faults', over(send('patient', { kind: 'record', body: amend }), 6), ''],
+    ['the second of two faults', over(send('patient', { kind: 'record', body: amend }), 18), 'block_wrong_results'],
+    ['a proof of a key', over(send('doctor', { kind: 'identity', body: possession(world.chain) })), ''],
+    [
+      'a proof of a key for another chain',
+      over(send('doctor', { kind: 'identity', body: possession(genesis.id) })),
+      'transaction_bad_signature',
+    ],
+    ['an approval', over(approved), ''],
+    ['an approval of something else', over(borrowed), 'transaction_bad_signature'],
+    ['a forged receipt', over(forged({ sig: new Uint8Array(64) })), 'transaction_bad_signature'],
+    ['a receipt by a key of small order', over(forged({ key: smallKey })), 'transaction_bad_key'],
+    ['a label', over(clinic.record('MRI', { at: START }), 19), 'clear_label_forbidden'],
+    ['a bare record', over(clinic.record('MRI', { at: START, label: null }), 19), ''],
+    ['a node with a certificate mines', [people, admitted, nodeAt(admitted)], ''],
+    ['a node without one mines', [people, nodeAt(people)], 'block_miner_not_admitted'],
+    ['one whose certificate is revoked', [people, admitted, dismissed, nodeAt(dismissed)], 'block_miner_not_admitted'],
+    ['one whose certificate has ended', late(), 'block_miner_not_admitted'],
+  ]
+  function late(): Block[] {
+    const next = clinicBlock(admitted.header, 'admin1', [], new Uint8Array(0))
+    return [people, admitted, next, nodeAt(next)]
+  }
+  const verdicts = judgeInPython(
+    t,
+    cases.map(([, blocks]) => chainFile(clinic, blocks)),
+  )
+  for (const [at, [name, blocks, code]] of cases.entries()) {
+    const tip = blocks.at(-1)?.header.id ?? clinic.genesis.id
+    const verdict = code ? `invalid ${code}` : `valid ${cidToHex(tip)}`
+    t.equal(verdicts[at], verdict, name)
+    t.equal(await judge(clinic, blocks), verdict, `${name} here`)
+  }
+})
+
 t.test('both refuse the same targets where the target moves', options, async (t) => {
   const [start] = movingBlocks
   if (!start) throw new Error('There is no block.')
@@ -232,11 +312,16 @@ t.test('what is not what its header names is refused', options, async (t) => {
 })
 
 t.test('both read the same items', options, async (t) => {
-  const readers = { transaction: decodeTransaction, header: decodeHeader, list: decodeTransactionList }
-  const items = { transaction: transactionBytes, header: headerBytes, list: listBytes }
-  const cases = (['transaction', 'header', 'list'] as const).flatMap((kind) =>
+  const readers = {
+    transaction: decodeTransaction,
+    consent: decodeTransaction,
+    header: decodeHeader,
+    list: decodeTransactionList,
+  }
+  const items = { transaction: transactionBytes, consent: consentBytes, header: headerBytes, list: listBytes }
+  const cases = (['transaction', 'consent', 'header', 'list'] as const).flatMap((kind) =>
     fc
-      .sample(items[kind], 1_500)
+      .sample(items[kind], kind === 'consent' ? 3_000 : 1_000)
       .map((bytes) => ({ kind, bytes, line: `${kind} ${Buffer.from(bytes).toString('hex')}` })),
   )
   const { status, lines } = python(script('read_items.py'), [], cases.map(({ line }) => `${line}\n`).join(''))

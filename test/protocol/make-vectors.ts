@@ -9,6 +9,7 @@ import { compactToTarget, targetToBytes, targetToCompact } from '#emrchain/proto
 import { encodeHeader } from '#emrchain/protocol/header.js'
 import { paperNetwork } from '#emrchain/protocol/network-parameters.js'
 import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
+import { stateDigest } from '../contract/pinned-sequence.js'
 import {
   asertNetworkFile,
   type BlockMaker,
@@ -17,6 +18,7 @@ import {
   signerOf,
 } from '../fixtures/block-maker.js'
 import { byteVectors } from './byte-vectors.js'
+import { clinic, clinicNetworkFile, consentBlocks, consentState } from './make-consent-chain.js'
 
 /** The networks, transactions and blocks of which the frozen vectors are made. The keys are the same in every run. */
 export const paper = createBlockMaker(paperNetwork)
@@ -140,6 +142,7 @@ export const makeVectors = () => ({
     paper: networkVector(paperNetwork, paper),
     easy: networkVector(easyNetworkFile, easy),
     asert: networkVector(asertNetworkFile, moving),
+    clinic: networkVector(clinicNetworkFile, clinic),
   },
   transactions: { labelled: transactionVector(labelled), plain: transactionVector(plain) },
   block: {
@@ -167,6 +170,7 @@ export const makeVectors = () => ({
   asert: asertCases.map(asertVector),
   refusedTargets: ['00000000', '01000000', '1d000000', '1d800001', '1dffffff', '22010000', '1d0000ff', '04000001'],
   ...byteVectors(labelled, first.header),
+  states: { 'chain-consent.car': stateDigest(consentState.entries()) },
   files: [
     { text: '', cid: 'QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH', size: 6 },
     { text: 'hello world\n', cid: 'QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o', size: 20 },
@@ -187,4 +191,5 @@ export const makeChains = (): Record<string, Uint8Array> => ({
   'chain.car': chainFile(easy, easyBlocks),
   'chain-paper.car': chainFile(paper, paperBlocks),
   'chain-asert.car': chainFile(moving, movingBlocks),
+  'chain-consent.car': chainFile(clinic, consentBlocks),
 })

@@ -1,6 +1,7 @@
 import * as dagCbor from '@ipld/dag-cbor'
 import fc from 'fast-check'
 import { CID } from 'multiformats/cid'
+import { consentBlocks } from './make-consent-chain.js'
 import { easy, first, labelled, plain } from './make-vectors.js'
 
 /** Bytes with up to three of them changed, and sometimes cut or made longer. */
@@ -72,6 +73,56 @@ const changedRecord: fc.Arbitrary<Uint8Array> = fc
     return dagCbor.encode(record)
   })
 
+/** One transaction of each kind under consent, and what is rare in them. */
+const consent: readonly Uint8Array[] = [...consentOfKinds()]
+
+function* consentOfKinds(): Generator<Uint8Array> {
+  const seen = new Set<string>()
+  for (const { kind, body, bytes } of consentBlocks.flatMap(({ transactions }) => transactions)) {
+    // A list that is empty or not and a null that is one or not make another form.
+    const form = Object.values(body).map((value) => (Array.isArray(value) ? value.length > 0 : value === null))
+    const name = `${kind} ${form.join()}`
+    if (!seen.has(name)) yield bytes
+    seen.add(name)
+  }
+}
+
+type Holder = Record<string, unknown> | unknown[]
+/** The maps and lists within a value, itself first. */
+const holdersIn = (value: unknown): Holder[] =>
+  typeof value !== 'object' || value === null || value instanceof Uint8Array || CID.asCID(value)
+    ? []
+    : [value as Holder, ...Object.values(value).flatMap(holdersIn)]
+
+/** A transaction under consent of which one field, however deep, has another value, is gone or is one too many. */
+const changedConsent: fc.Arbitrary<Uint8Array> = fc
+  .tuple(
+    fc.constantFrom(...consent),
+    fc.nat(),
+    fc.nat(),
+    fc.nat(11),
+    fc.oneof(anyValue, fc.nat(), fc.constantFrom(2, 3, 4, 8, 16, 32, 64, 1024, 2047, 2048, 0x1dff, 2 ** 32)),
+    fc.nat(),
+  )
+  .map(([bytes, where, which, how, value, from]) => {
+    const map = dagCbor.decode<Record<string, unknown>>(bytes)
+    const holders = holdersIn(map.body)
+    const holder = holders[where % holders.length] ?? []
+    if (Array.isArray(holder)) {
+      if (how < 3) holder.push(...holder.slice(0, 1))
+      else if (how < 6) holder.reverse()
+      else holder.splice(which % (holder.length + 1), how < 9 ? 1 : 0, ...(how > 6 ? [value] : []))
+      return dagCbor.encode(map)
+    }
+    const names = Object.keys(holder)
+    const name = names[which % names.length] ?? 'none'
+    const other = holder[names[from % names.length] ?? 'none']
+    if (how === 0) delete holder[name]
+    else if (how === 1) holder[`${name}2`] = value
+    else holder[name] = how < 6 ? value : how < 9 ? other : null
+    return dagCbor.encode(map)
+  })
+
 /** A header of which one field has another value. */
 const changedHeader: fc.Arbitrary<Uint8Array> = fc.tuple(fc.nat(8), anyValue).map(([at, value]) => {
   const fields = dagCbor.decode<unknown[]>(first.header.bytes)
@@ -85,6 +136,7 @@ const changedList: fc.Arbitrary<Uint8Array> = fc
 
 /** Items as a hostile sender may make them, and now and then as an honest one does. */
 export const transactionBytes = fc.oneof(changedRecord, damaged([labelled.bytes, plain.bytes]))
+export const consentBytes = fc.oneof({ weight: 4, arbitrary: changedConsent }, damaged(consent))
 export const headerBytes = fc.oneof(changedHeader, damaged([first.header.bytes, easy.genesis.bytes]))
 export const listBytes = fc.oneof(changedList, damaged([dagCbor.encode([labelled.id, plain.id]), dagCbor.encode([])]))
 /** Damaged whole files of blocks. */

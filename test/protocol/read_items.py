@@ -4,7 +4,8 @@ import sys
 sys.dont_write_bytecode = True
 import verify_chain as chain
 
-readers = {"transaction": chain.read_transaction, "header": chain.read_header, "list": chain.read_list}
+readers = {"transaction": chain.read_transaction, "consent": chain.read_transaction,
+           "header": chain.read_header, "list": chain.read_list}
 for line in sys.stdin:
     kind, _, data = line.strip().partition(" ")
     try:

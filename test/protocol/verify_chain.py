@@ -11,6 +11,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
+import contract
 from zip215 import is_valid_key, verify
 
 
@@ -213,9 +214,14 @@ def read_parameters(data):
         and is_whole(network["maxTransactionBytes"], 512, 65_536)
         and is_whole(network["maxBlockTransactions"], 1, 40_000)
         and is_whole(network["maxBlockBytes"], 65_536, 33_554_432)
-        and type(network["clearLabels"]) is bool and network["administrators"] is None,
-        "invalid_network",
+        and type(network["clearLabels"]) is bool, "invalid_network",
     )
+    administrators = network["administrators"]
+    if administrators is not None:
+        require(is_map(administrators, "keys", "threshold") and not network["clearLabels"]
+                and contract.listed(contract.octets(32), 16)(administrators["keys"])
+                and is_whole(administrators["threshold"], 1, len(administrators["keys"])),
+                "invalid_network", "administrators")
     require(network["version"] == 1, "unsupported_version")
     easiest = compact_to_target(0x207FFFFF)
     target = compact_to_target(int.from_bytes(difficulty["target"], "big"))
@@ -279,21 +285,24 @@ def is_label_text(value):
 def read_transaction(data):
     tx = decode(data)
     require(is_map(tx, "v", "chain", "kind", "at", "from", "body", "sig"), "transaction_malformed", "keys")
-    require(is_whole(tx["v"], 1, 1) and tx["kind"] == "record", "transaction_malformed", "kind")
+    require(is_whole(tx["v"], 1, 1) and type(tx["kind"]) is str and tx["kind"] in contract.BODIES,
+            "transaction_malformed", "kind")
     require(is_link(tx["chain"]) and is_bytes(tx["from"], 32) and is_bytes(tx["sig"], 64)
             and is_whole(tx["at"], 0, 2**53 - 1), "transaction_malformed", "field")
     body = tx["body"]
-    require(is_map(body, "file") or is_map(body, "file", "label"), "transaction_malformed", "body")
-    file = body["file"]
-    require(type(file) is bytes, "transaction_malformed", "file")
-    v0 = is_bytes(file, 34) and file[:2] == b"\x12\x20"
-    v1 = is_bytes(file, 36) and file[:4] in (b"\x01\x70\x12\x20", b"\x01\x55\x12\x20")
-    require(v0 or v1, "malformed_cid")
-    if "label" in body:
-        label = body["label"]
-        require(is_map(label, "user_id", "EHR_name", "file_name", "size")
-                and all(is_label_text(label[key]) for key in ("user_id", "EHR_name", "file_name"))
-                and is_whole(label["size"], 0, 2**53 - 1), "transaction_malformed", "label")
+    if tx["kind"] == "record" and (is_map(body, "file") or is_map(body, "file", "label")):
+        require(type(body["file"]) is bytes, "transaction_malformed", "file")
+        if "label" in body:
+            label = body["label"]
+            require(is_map(label, "user_id", "EHR_name", "file_name", "size")
+                    and all(is_label_text(label[key]) for key in ("user_id", "EHR_name", "file_name"))
+                    and is_whole(label["size"], 0, 2**53 - 1), "transaction_malformed", "label")
+    else:
+        try:
+            contract.check_body(tx["kind"], body)
+        except contract.Malformed as error:
+            raise Invalid(f"transaction_malformed {error}") from None
+    require(tx["kind"] != "record" or contract.file_cid(body["file"]), "malformed_cid")
     return tx
 
 
@@ -321,6 +330,9 @@ def check_transaction(data, tx, network, genesis_id, block):
     require(is_valid_key(tx["from"]), "transaction_bad_key")
     unsigned = encode({key: value for key, value in tx.items() if key != "sig"})
     require(verify(tx["sig"], b"emrchain/tx/v1" + unsigned, tx["from"]), "transaction_bad_signature")
+    for signature, message, key in contract.signatures_of_others(tx, encode):
+        require(is_valid_key(key), "transaction_bad_key")
+        require(verify(signature, message, key), "transaction_bad_signature")
 
 
 # --- The chain file ------------------------------------------------------------------------------------------
@@ -360,6 +372,7 @@ def verify_chain(data):
     genesis_id = cid_of(genesis)
     tip = {**read_header(genesis), "work": 0}
     known = {genesis_id: tip}
+    states = {genesis_id: contract.State(network["administrators"])}
     holders = {}
     run = []
     for section in found[3:]:
@@ -381,13 +394,17 @@ def verify_chain(data):
         # Rules for blocks.
         require(len(transactions) <= network["maxBlockTransactions"], "block_too_large")
         require(sum(len(tx) for _, tx, _ in transactions) <= network["maxBlockBytes"], "block_too_large")
+        state = states[header["parent"]].copy()
+        require(contract.may_mine(state, header["miner"], header["time"]), "block_miner_not_admitted")
         require(len(set(listed)) == len(listed), "block_duplicate_transaction")
         for cid, tx, fields in transactions:
             earlier = holders.setdefault(cid, [])
             require(not any(is_ancestor(known, holder, parent) for holder in earlier), "block_duplicate_transaction")
             check_transaction(tx, fields, network, genesis_id, header)
             earlier.append(header)
-        require(header["results"] == hashlib.sha256(bytes(len(transactions))).digest(), "block_wrong_results")
+        codes = bytes(contract.apply(state, fields, cid, header["time"]) for cid, _, fields in transactions)
+        require(header["results"] == hashlib.sha256(codes).digest(), "block_wrong_results")
+        states[header["id"]] = state
         # Fork choice.
         end = {**header, "work": parent["work"] + work}
         known[header["id"]] = end
@@ -395,7 +412,7 @@ def verify_chain(data):
             tip = end
         run = []
     require(not run, "block_malformed", "the last block has no header")
-    return tip
+    return {**tip, "state": states[tip["id"]].digest(encode)}
 
 
 def judge(path):

@@ -64,6 +64,7 @@ def is_valid_key(key):
     return equal(multiply(ORDER, point), IDENTITY)
 
 
+@functools.lru_cache(maxsize=10_000)
 def verify(signature, message, key):
     a, r, s = decompress(key), decompress(signature[:32]), int.from_bytes(signature[32:], "little")
     if a is None or r is None or s >= ORDER:

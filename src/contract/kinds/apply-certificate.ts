@@ -5,8 +5,11 @@ import { type Act, isSame } from '../act.js'
 import { actorOf, identityOfKey, isAdministrator } from '../actor.js'
 import { letsMine } from '../may-mine.js'
 import { codeOf, type ResultCode } from '../result-codes.js'
-import { certificateOf, countOf, identityOf, NO_KEY, rows, setCount, thresholdOf } from '../rows.js'
+import { certificateOf, certificatesOf, countOf, identityOf, NO_KEY, rows, setCount, thresholdOf } from '../rows.js'
 import { type ContractState, type ReadState, tables } from '../state.js'
+
+/** How many certificates of an identity are looked at to say whether it is certified: the newest. */
+const MAX_CERTIFIED = 64
 
 /** Whether so many different administrators signed, the author among them. */
 function meetsThreshold(state: ReadState, { author }: Act, approvals: readonly Approval[]): boolean {
@@ -29,12 +32,22 @@ export function applyCertificate(state: ContractState, act: Act, body: Certifica
   const { role, capabilities, from, until, under } = body
   const row = { subject: body.subject, role, capabilities, from, until, issuer: act.author, under, revoked: 0 }
   state.put(tables.certificates, act.id, rows.certificates.encode(row))
+  noteCertified(state, act, body.subject)
   if (letsMine(row)) state.put(tables.miners, body.subject, rows.miners.encode({ certificate: act.id }))
   if (role === roles.administrator && !isAdministrator(state, body.subject)) {
     state.put(tables.administrators, body.subject, Uint8Array.of(1))
     setCount(state, tables.counters, NO_KEY, countOf(state, tables.counters, NO_KEY) + 1)
   }
   return codeOf('accepted')
+}
+
+/** Puts a certificate to those of its subject. What has ended by the time of this block has ended for good and goes. */
+function noteCertified(state: ContractState, { id, time }: Act, subject: Uint8Array): void {
+  const lasting = certificatesOf(state, subject).filter((one) => {
+    const found = certificateOf(state, one)
+    return found?.revoked === 0 && time < found.until
+  })
+  state.put(tables.certified, subject, rows.certified.encode({ certificates: [...lasting, id].slice(-MAX_CERTIFIED) }))
 }
 
 function checkIssuer(state: ReadState, act: Act, { role, under, approvals }: CertificateBody): ResultCode {
