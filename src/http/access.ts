@@ -48,9 +48,17 @@ const loopback = new BlockList()
 loopback.addSubnet('127.0.0.0', 8, 'ipv4')
 loopback.addAddress('::1', 'ipv6')
 
+/** The answer for the address that was asked for last: each request asks more than once, and most come from one place. */
+let last = { address: '', isNear: false }
+
 /** Whether the other end of a connection is on this machine. What headers say of it does not count. */
-export const isLoopback = (address: string | undefined): boolean =>
-  address !== undefined && loopback.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+export function isLoopback(address: string | undefined): boolean {
+  if (address === undefined) return false
+  if (address !== last.address) {
+    last = { address, isNear: loopback.check(address, isIPv6(address) ? 'ipv6' : 'ipv4') }
+  }
+  return last.isNear
+}
 
 /** From here on a route that does not declare its access is refused when the server is built. */
 export function requireDeclaredAccess(server: FastifyInstance): void {

@@ -1,5 +1,4 @@
 import type { Server } from 'node:https'
-import helmet from '@fastify/helmet'
 import multipart from '@fastify/multipart'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
@@ -25,6 +24,7 @@ import { paperFileRoutes } from './routes/paper-files.js'
 import { paperNodeRoutes } from './routes/paper-nodes.js'
 import { peerRoutes } from './routes/peers.js'
 import { transactionRoutes } from './routes/transactions.js'
+import { setSecurityHeaders } from './security-headers.js'
 import { identifySenders } from './sender.js'
 import { type BodyLimits, closeSlowBodies, DEFAULT_BODY_LIMITS } from './slow-bodies.js'
 import { validateRequests } from './validate-requests.js'
@@ -77,21 +77,7 @@ export async function buildServer(
   for (const type of ['application/vnd.ipld.dag-cbor', 'application/vnd.ipld.car']) {
     server.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   }
-  // The pages of /docs style themselves in place. HSTS would bind every port of the name, loopback included.
-  await server.register(helmet, {
-    hsts: false,
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: {
-        defaultSrc: ["'self'"],
-        imgSrc: ["'self'", 'data:'],
-        styleSrc: ["'self'", "'unsafe-inline'"],
-        objectSrc: ["'none'"],
-        baseUri: ["'none'"],
-        frameAncestors: ["'none'"],
-      },
-    },
-  })
+  await setSecurityHeaders(server)
   await server.register(multipart, {
     limits: { fileSize: node.maxUploadBytes, files: 1, fields: 4, parts: 6, headerPairs: 50 },
   })

@@ -1,8 +1,7 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
-import type { RecordOnChain } from '../node/record-on-chain.js'
+import type { BlockPlace, RecordOnChain } from '../node/record-on-chain.js'
 import type { Block } from '../protocol/block.js'
 import { cidToHex, decodeFileCid } from '../protocol/cid.js'
-import type { IdentifiedHeader } from '../protocol/header.js'
 import { clearLabelOf, fileOf, type SignedTransaction } from '../protocol/transaction.js'
 import { type Static, Type } from '../typebox.js'
 
@@ -94,7 +93,7 @@ export function recordMatch({ transaction, block, confirmations }: RecordOnChain
   }
 }
 
-export const blockPlace = (header: IdentifiedHeader): RecordMatch['block'] => ({
+export const blockPlace = (header: BlockPlace['header']): RecordMatch['block'] => ({
   index: paperIndex(header),
   hash: cidToHex(header.id),
   timestamp: paperTimestamp(header.time),

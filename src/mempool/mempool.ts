@@ -25,6 +25,9 @@ export const DEFAULT_MEMPOOL_LIMITS = {
 const LOCAL = 'local'
 const RETURNED = 'returned'
 
+/** For what was signed here: its key and signature need no look. */
+const OWN: SignatureRules = { verify: () => true, isValidKey: () => true }
+
 /** What the mempool needs of the disk: an ordered, durable set. */
 export interface PendingStore {
   /** Resolves once the transaction is on disk. Calls at one time share a commit. */
@@ -54,6 +57,8 @@ export interface Mempool {
    * `mempool_key_full`, `mempool_source_full`
    */
   add(bytes: Uint8Array, source?: string): Promise<SignedTransaction>
+  /** The same for what this node has signed a moment ago: its form and signature are not looked at again. */
+  addOwn(transaction: SignedTransaction): Promise<SignedTransaction>
   has(id: CID): boolean
   get(id: CID): SignedTransaction | undefined
   /** All of them, oldest first. */
@@ -95,6 +100,34 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
   }
   const knows = (id: CID): boolean => waiting.has(id.toString()) || arriving.has(id.toString())
 
+  const assertSize = ({ length }: Uint8Array): void => {
+    if (length > network.maxTransactionBytes) {
+      throw new EmrError('transaction_too_large', undefined, { limit: network.maxTransactionBytes })
+    }
+  }
+  async function take(transaction: SignedTransaction, source: string, by: SignatureRules): Promise<SignedTransaction> {
+    if (knows(transaction.id) || isOnChain(transaction.id)) throw new EmrError('transaction_known')
+    if (transaction.at > now() + MAX_TIME_AHEAD) throw new EmrError('transaction_from_future')
+    checkTransaction(transaction, network, genesis, by)
+    if (waiting.size + arriving.size >= limits.transactions || bytesWaiting + transaction.bytes.length > limits.bytes) {
+      throw new EmrError('mempool_full')
+    }
+    const key = bytesToHex(transaction.from)
+    if (shares.ofKey(key) >= limits.ofKey) throw new EmrError('mempool_key_full')
+    if (shares.ofSource(source) >= limits.ofSource) throw new EmrError('mempool_source_full')
+    const id = transaction.id.toString()
+    arriving.set(id, transaction)
+    shares.claim(id, key, source)
+    try {
+      await store.putPending(transaction.id, transaction.bytes)
+      if (!isOnChain(transaction.id)) keep(transaction)
+    } finally {
+      arriving.delete(id)
+      if (!waiting.has(id)) shares.release(id)
+    }
+    return transaction
+  }
+
   for (const bytes of store.pending()) {
     const transaction = decodeTransaction(bytes)
     if (!isOnChain(transaction.id)) keep(transaction)
@@ -102,33 +135,12 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
 
   return {
     async add(bytes, source = LOCAL) {
-      if (bytes.length > network.maxTransactionBytes) {
-        throw new EmrError('transaction_too_large', undefined, { limit: network.maxTransactionBytes })
-      }
-      const transaction = decodeTransaction(bytes)
-      if (knows(transaction.id) || isOnChain(transaction.id)) throw new EmrError('transaction_known')
-      if (transaction.at > now() + MAX_TIME_AHEAD) throw new EmrError('transaction_from_future')
-      checkTransaction(transaction, network, genesis, rules)
-      if (
-        waiting.size + arriving.size >= limits.transactions ||
-        bytesWaiting + transaction.bytes.length > limits.bytes
-      ) {
-        throw new EmrError('mempool_full')
-      }
-      const key = bytesToHex(transaction.from)
-      if (shares.ofKey(key) >= limits.ofKey) throw new EmrError('mempool_key_full')
-      if (shares.ofSource(source) >= limits.ofSource) throw new EmrError('mempool_source_full')
-      const id = transaction.id.toString()
-      arriving.set(id, transaction)
-      shares.claim(id, key, source)
-      try {
-        await store.putPending(transaction.id, transaction.bytes)
-        if (!isOnChain(transaction.id)) keep(transaction)
-      } finally {
-        arriving.delete(id)
-        if (!waiting.has(id)) shares.release(id)
-      }
-      return transaction
+      assertSize(bytes)
+      return take(decodeTransaction(bytes), source, rules)
+    },
+    async addOwn(transaction) {
+      assertSize(transaction.bytes)
+      return take(transaction, LOCAL, OWN)
     },
 
     has: knows,

@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events'
-import { setTimeout } from 'node:timers/promises'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { createChain } from '../chain/chain.js'
 import { loadNetwork } from '../config/load-config.js'
@@ -204,7 +203,6 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     genesis: genesis.id,
     signer,
     ledger,
-    store,
     mempool,
     files,
     now,
@@ -375,7 +373,9 @@ async function openRest(config: NodeConfig, ledger: Ledger) {
 const isPresent = ({ key, state }: Peer): boolean => key !== undefined && state !== 'banned' && state !== 'blocked'
 
 async function briefly(telling: Promise<void>): Promise<void> {
-  const timeout = new AbortController()
-  await Promise.race([telling, setTimeout(TELLING_TIME, undefined, { signal: timeout.signal }).catch(() => undefined)])
-  timeout.abort()
+  let patience: NodeJS.Timeout | undefined
+  const timeout = new Promise<void>((resolve) => {
+    patience = setTimeout(resolve, TELLING_TIME)
+  })
+  await Promise.race([telling, timeout]).finally(() => clearTimeout(patience))
 }

@@ -1,5 +1,4 @@
 import type { CID } from 'multiformats/cid'
-import type { ChainStore } from '../chain/chain-store.js'
 import type { Signer } from '../crypto/ed25519.js'
 import { EmrError, isEmrError } from '../errors.js'
 import type { Ledger } from '../ledger/ledger.js'
@@ -13,7 +12,7 @@ import { TRANSACTIONS_PER_ANSWER_BYTES } from '../protocol/peer-messages.js'
 import { clearLabelOf, decodeTransaction, type SignedTransaction, signRecord } from '../protocol/transaction.js'
 import { fileKey, nameKey, userNameKey } from './block-facts.js'
 import type { FileService } from './file-service.js'
-import type { RecordOnChain, TransactionStatus } from './record-on-chain.js'
+import type { BlockPlace, RecordOnChain, TransactionStatus } from './record-on-chain.js'
 
 /** How many records of one name are looked through for the newest of each user. */
 export const MAX_MATCHES = 256
@@ -22,8 +21,7 @@ export interface RecordServiceDependencies {
   readonly network: NetworkParameters
   readonly genesis: CID
   readonly signer: Signer
-  readonly ledger: Pick<Ledger, 'newest' | 'confirmation' | 'readSection' | 'tip'>
-  readonly store: Pick<ChainStore, 'stored' | 'idAt'>
+  readonly ledger: Pick<Ledger, 'newest' | 'blockAt' | 'confirmation' | 'readSection' | 'tip'>
   readonly mempool: Mempool
   readonly files: Pick<FileService, 'describe'>
   now(): number
@@ -57,21 +55,23 @@ export interface RecordService {
 }
 
 export function createRecordService(dependencies: RecordServiceDependencies): RecordService {
-  const { network, genesis, signer, ledger, store, mempool, files, now, onAccepted } = dependencies
+  const { network, genesis, signer, ledger, mempool, files, now, onAccepted } = dependencies
 
-  async function submit(bytes: Uint8Array, from?: string): Promise<Submitted> {
-    const transaction = await mempool.add(bytes, from)
-    return { transaction, told: onAccepted(transaction, from) }
-  }
+  const submit = async (bytes: Uint8Array, from?: string): Promise<Submitted> =>
+    accepted(await mempool.add(bytes, from), from)
+  const accepted = (transaction: SignedTransaction, from?: string): Submitted => ({
+    transaction,
+    told: onAccepted(transaction, from),
+  })
 
   async function onChain(
     match: Pick<Match, 'id' | 'offset' | 'length' | 'height'>,
+    header: BlockPlace['header'] | undefined = ledger.blockAt(match.height),
   ): Promise<RecordOnChain | undefined> {
-    const blockId = store.idAt(match.height)
-    const block = blockId && store.stored(blockId)
-    if (!block) return undefined
-    const transaction = decodeTransaction(await ledger.readSection(match.id, match))
-    return { transaction, block, confirmations: ledger.tip().height - match.height + 1 }
+    if (!header) return undefined
+    // The section was checked against its id when it was read.
+    const transaction = decodeTransaction(await ledger.readSection(match.id, match), match.id)
+    return { transaction, block: { header }, confirmations: ledger.tip().height - match.height + 1 }
   }
 
   async function status(id: CID): Promise<TransactionStatus | undefined> {
@@ -97,7 +97,7 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
       for (let at = now(); ; at++) {
         const signed = signRecord({ chain: genesis, at, body: { file: file.bytes, label } }, signer)
         try {
-          return { ...(await submit(signed.bytes)), nextIndex: ledger.tip().height + 2 }
+          return { ...accepted(await mempool.addOwn(signed)), nextIndex: ledger.tip().height + 2 }
         } catch (error) {
           // Two equal requests within a millisecond are two records, as in the prototype.
           if (!isEmrError(error, 'transaction_known')) throw error
@@ -112,8 +112,11 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
       }
       const users = new Set<string>()
       const found: RecordOnChain[] = []
+      let header: BlockPlace['header'] | undefined
       for (const match of ledger.newest(nameKey(name), { limit: MAX_MATCHES })) {
-        const record = await onChain(match)
+        // Many of them stand in one block.
+        if (header?.height !== match.height) header = ledger.blockAt(match.height)
+        const record = await onChain(match, header)
         const user = record && clearLabelOf(record.transaction)?.user_id
         if (!record || user === undefined || users.has(user)) continue
         users.add(user)

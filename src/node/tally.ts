@@ -1,6 +1,7 @@
 import type { Chain, TipChanged } from '../chain/chain.js'
 import { type ErrorCode, isEmrError } from '../errors.js'
 import type { Mempool } from '../mempool/mempool.js'
+import type { SignedTransaction } from '../protocol/transaction.js'
 
 /** What a node has seen happen since it was opened. Counts only grow. */
 export interface Tally {
@@ -57,14 +58,18 @@ export function createTally(): TallyKeeper {
       addBlocks: (run) => chain.addBlocks(run).catch(counting(blocks.refused)),
       addHeaders: (headers) => chain.addHeaders(headers).catch(counting(blocks.refused)),
     }),
-    ofMempool: (mempool) => ({
-      ...mempool,
-      async add(bytes, source) {
-        const transaction = await mempool.add(bytes, source).catch(counting(transactions.refused))
+    ofMempool(mempool) {
+      const count = async (adding: Promise<SignedTransaction>): Promise<SignedTransaction> => {
+        const transaction = await adding.catch(counting(transactions.refused))
         transactions.accepted++
         return transaction
-      },
-    }),
+      }
+      return {
+        ...mempool,
+        add: (bytes, source) => count(mempool.add(bytes, source)),
+        addOwn: (transaction) => count(mempool.addOwn(transaction)),
+      }
+    },
     tipChanged({ connected, disconnected, taken }) {
       blocks.connected += connected.length
       transactions.connected += taken.length

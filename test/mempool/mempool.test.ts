@@ -85,3 +85,20 @@ t.test('what was acknowledged stays, however much comes back', async (t) => {
   mempool.follow({ taken: [first.id, second.id, third.id], returned: [] })
   await mempool.add(record('4', 'patient').bytes)
 })
+
+t.test('what the node signed itself is under every rule but that of its signature', async (t) => {
+  const { mempool, record } = setUp({ ofKey: 2 })
+  const first = record('1', 'node')
+  t.equal(await mempool.addOwn(first), first)
+  await t.rejects(mempool.addOwn(first), { code: 'transaction_known' })
+  await t.rejects(mempool.add(first.bytes), { code: 'transaction_known' })
+  await t.rejects(mempool.addOwn({ ...record('2', 'node'), at: Number.MAX_SAFE_INTEGER }), {
+    code: 'transaction_from_future',
+  })
+  await t.rejects(mempool.addOwn({ ...record('2', 'node'), bytes: new Uint8Array(65_537) }), {
+    code: 'transaction_too_large',
+  })
+  await mempool.addOwn(record('2', 'node'))
+  await t.rejects(mempool.addOwn(record('3', 'node')), { code: 'mempool_key_full' })
+  t.same([...mempool.all()].length, 2)
+})

@@ -4,6 +4,7 @@ import type { EmrNode } from '../../node/emr-node.js'
 import { MAX_LABEL_BYTES } from '../../protocol/bodies/record.js'
 import { parseFileCid } from '../../protocol/cid.js'
 import { Type } from '../../typebox.js'
+import { type ChainJson, createChainJson } from '../chain-json.js'
 import { PaperBlock, paperBlock, paperIndex } from '../paper-json.js'
 import { problems, signalOf, streamed, type TypedServer, WholeNumberText } from '../route.js'
 
@@ -12,6 +13,7 @@ const Chain = Type.Object({ chain: Type.Array(PaperBlock), length: Type.Integer(
 
 /** `add_transaction`, `mine_block`, `get_chain`, `is_valid`, `replace_chain`: the paper's calls about the chain. */
 export function paperChainRoutes(server: TypedServer, node: EmrNode): void {
+  const json = createChainJson(node)
   for (const url of ['/add_transaction', '/add_hash']) {
     server.post(
       url,
@@ -98,7 +100,7 @@ export function paperChainRoutes(server: TypedServer, node: EmrNode): void {
       const first = limit === undefined ? Math.max(1, Number(from ?? 1)) : Math.max(1, length - Number(limit) + 1)
       const last = Math.min(length, Number(to ?? length))
       reply.type('application/json; charset=utf-8')
-      return Readable.from(jsonOfChain(node, { first, last, before: '', after: `,"length":${length}` }))
+      return Readable.from(jsonOfChain(json, { first, last, before: '', after: `,"length":${length}` }))
     },
   )
 
@@ -154,7 +156,7 @@ export function paperChainRoutes(server: TypedServer, node: EmrNode): void {
       const message = replaced ? 'The chain was replaced by a better one.' : 'The chain is the best that is known.'
       reply.type('application/json; charset=utf-8')
       return Readable.from(
-        jsonOfChain(node, {
+        jsonOfChain(json, {
           first: 1,
           last: paperIndex(node.tip().header),
           before: `"message":${JSON.stringify(message)},`,
@@ -166,17 +168,18 @@ export function paperChainRoutes(server: TypedServer, node: EmrNode): void {
   )
 }
 
-/** The text of `{"chain":[...]}`, block by block, so that a long chain takes no memory. */
+/** The text of `{"chain":[...]}`, some blocks at a time, so that a long chain takes no memory. */
 async function* jsonOfChain(
-  node: EmrNode,
+  json: ChainJson,
   part: { first: number; last: number; before: string; after: string; key?: string },
-): AsyncGenerator<string> {
+): AsyncGenerator<string | Buffer> {
   yield `{${part.before}"${part.key ?? 'chain'}":[`
-  for (let index = part.first; index <= part.last; index++) {
-    const block = await node.blockAt(index - 1)
-    // A reorganisation to fewer blocks of more work may take the last ones away.
-    if (!block) break
-    yield `${index > part.first ? ',' : ''}${JSON.stringify(paperBlock(block))}`
+  let isFirst = true
+  for await (const blocks of json.blocks(part.first - 1, part.last - 1)) {
+    if (blocks.length === 0) continue
+    // The first block has no comma before it.
+    yield isFirst ? blocks.subarray(1) : blocks
+    isFirst = false
   }
   yield `]${part.after}}`
 }

@@ -1,0 +1,134 @@
+import { EventEmitter } from 'node:events'
+import t from 'tap'
+import { createChainJson } from '#emrchain/http/chain-json.js'
+import { paperBlock } from '#emrchain/http/paper-json.js'
+import type { EmrNode, NodeEvents } from '#emrchain/node/emr-node.js'
+import type { Block } from '#emrchain/protocol/block.js'
+import { createBlockMaker } from '../fixtures/block-maker.js'
+
+const maker = createBlockMaker()
+const genesis: Block = { header: maker.genesis, signature: new Uint8Array(0), transactions: [] }
+
+/** Blocks of one record on top of these. */
+function extend(chain: readonly Block[], count: number, name: string): Block[] {
+  const blocks = [...chain]
+  for (let at = 0; at < count; at++) {
+    blocks.push(maker.block(blocks.at(-1)?.header ?? maker.genesis, [maker.record(`${name}-${at}-ä`)]))
+  }
+  return blocks
+}
+
+/** A node as far as it is read, with a chain that can be changed under the reader. */
+function nodeWith(chain: readonly Block[]) {
+  const events = new EventEmitter<NodeEvents>()
+  let current = chain
+  const read: number[] = []
+  const node: Pick<EmrNode, 'blockAt' | 'events'> = {
+    events,
+    async blockAt(height) {
+      read.push(height)
+      return current[height]
+    },
+  }
+  return {
+    node,
+    /** Heights of the blocks that were read since the last call. */
+    reads: () => read.splice(0),
+    /** The main chain is another one from now on; whoever listens hears of it. */
+    change(to: readonly Block[]) {
+      const disconnected = current.filter((block, height) => block !== to[height]).reverse()
+      current = to
+      const tip = to.at(-1) ?? genesis
+      events.emit('tip', { tip: { ...tip, work: 1n, transactionCount: 1 }, connected: [], disconnected })
+    },
+  }
+}
+
+async function blocksOf(json: ReturnType<typeof createChainJson>, from: number, to: number): Promise<unknown[]> {
+  const pieces: Buffer[] = []
+  for await (const piece of json.blocks(from, to)) pieces.push(piece)
+  return JSON.parse(`[${Buffer.concat(pieces).toString().slice(1)}]`)
+}
+const same = (blocks: readonly Block[]): unknown[] => JSON.parse(JSON.stringify(blocks.map(paperBlock)))
+const heights = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, at) => from + at)
+
+const trunk = extend([genesis], 149, 'trunk')
+
+t.test('whole spans are read once, and every part is the same text', async (t) => {
+  const { node, reads } = nodeWith(trunk)
+  const json = createChainJson(node)
+  t.same(await blocksOf(json, 0, 149), same(trunk))
+  t.same(reads(), heights(0, 149))
+  t.same(await blocksOf(json, 0, 149), same(trunk))
+  t.same(reads(), heights(128, 149), 'the last span is not whole')
+  for (const [from, to] of [
+    [0, 63],
+    [1, 64],
+    [63, 128],
+    [64, 127],
+    [100, 100],
+    [5, 4],
+  ] as const) {
+    t.same(await blocksOf(json, from, to), same(trunk.slice(from, to + 1)), `${from} to ${to}`)
+  }
+  reads()
+  t.same(await blocksOf(json, 64, 999), same(trunk.slice(64)), 'it ends where the chain does')
+})
+
+t.test('a reorganisation drops what it changed, and no more', async (t) => {
+  const { node, reads, change } = nodeWith(trunk)
+  const json = createChainJson(node)
+  await blocksOf(json, 0, 149)
+  reads()
+  const other = extend(trunk.slice(0, 100), 60, 'other')
+  change(other)
+  t.same(await blocksOf(json, 0, 159), same(other))
+  t.same(reads(), heights(64, 159), 'the first span stays')
+  change(extend(other, 1, 'more'))
+  await blocksOf(json, 0, 127)
+  t.same(reads(), [], 'a longer chain drops nothing')
+})
+
+t.test('what was read across a reorganisation is not kept', async (t) => {
+  const { node, reads, change } = nodeWith(trunk)
+  const other = extend(trunk.slice(0, 10), 200, 'other')
+  let calls = 0
+  const json = createChainJson({
+    events: node.events,
+    async blockAt(height) {
+      if (++calls === 30) change(other)
+      return node.blockAt(height)
+    },
+  })
+  await blocksOf(json, 0, 63)
+  reads()
+  t.same(await blocksOf(json, 0, 63), same(other.slice(0, 64)))
+  t.same(reads(), heights(0, 63))
+})
+
+t.test('what is kept is bounded, and what is nearest the tip stays', async (t) => {
+  const text = 'x'.repeat(250)
+  const record = maker.record('long', { label: { user_id: text, EHR_name: text, file_name: text, size: 1 } })
+  const block = maker.block(maker.genesis, [record])
+  const read: number[] = []
+  const nodeOf = (records: number): Pick<EmrNode, 'blockAt' | 'events'> => ({
+    events: new EventEmitter<NodeEvents>(),
+    async blockAt(height) {
+      read.push(height)
+      return { ...block, transactions: Array.from({ length: records }, () => record) }
+    },
+  })
+  const long = createChainJson(nodeOf(12))
+  await blocksOf(long, 0, 63)
+  await blocksOf(long, 0, 63)
+  t.equal(read.splice(0).length, 128, 'a span that is too long is not kept')
+
+  const json = createChainJson(nodeOf(6))
+  const spans = 40
+  await blocksOf(json, 0, spans * 64 - 1)
+  read.splice(0)
+  await blocksOf(json, 0, spans * 64 - 1)
+  const again = new Set(read.map((height) => Math.floor(height / 64)))
+  t.ok(again.size > 0 && again.size < spans, 'not all fit')
+  t.same([...again], heights(0, again.size - 1), 'those that were dropped are the first ones')
+})
