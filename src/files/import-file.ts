@@ -1,22 +1,11 @@
-import * as dagPb from '@ipld/dag-pb'
-import { UnixFS } from 'ipfs-unixfs'
-import { type BufferImporter, importByteStream } from 'ipfs-unixfs-importer'
-import { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import { abortable } from './abortable.js'
-import { sha256OffThread } from './file-block.js'
 import type { StoredFile } from './file-store.js'
-
-/**
- * Takes one block of the DAG; leaves come in the order of the file, up to ten at a time, parents after them. When the
- * promise has resolved, the bytes are used for another block.
- */
-export type PutBlock = (cid: CID, bytes: Uint8Array) => Promise<void>
+import { cidV0Of, createFileTree, encodeLeaf, type PutBlock, type TreeNode } from './file-tree.js'
+import { runAhead } from './run-ahead.js'
 
 const LEAF_BYTES = 256 * 1024
-
-const encodeLeaf = (content: Uint8Array): Uint8Array =>
-  dagPb.encode({ Data: new UnixFS({ type: 'file', data: content }).marshal(), Links: [] })
+/** Leaves that are hashed and stored at the same time: 4 MiB. */
+const LEAVES_AT_ONCE = 16
 
 /** The block of a whole leaf: the same for all of them, but for the content, after which only the size comes. */
 const WHOLE_LEAF = encodeLeaf(new Uint8Array(LEAF_BYTES))
@@ -57,36 +46,23 @@ export async function importFile(
     if (filled > 0 || fileSize === 0) yield content.subarray(0, filled)
   }
 
-  /** As the importer's own, but it hashes off the thread, and no leaf is in memory longer than it is being stored. */
-  const importLeaves: BufferImporter = async function* (file, blocks) {
-    for await (const content of file.content) {
-      yield async () => {
-        const isWhole = content.length === LEAF_BYTES
-        const block = isWhole ? new Uint8Array(content.buffer) : encodeLeaf(content)
-        const cid = CID.createV0(Digest.create(0x12, await sha256OffThread(block)))
-        await blocks.put(cid, block)
-        if (isWhole) free.push(block)
-        // Without its bytes: the layout needs only the sizes, and would else hold 174 leaves.
-        const unixfs = new UnixFS({ type: 'file', blockSizes: [BigInt(content.length)] })
-        return { cid, unixfs, size: BigInt(block.length), block: NO_BYTES }
-      }
-    }
+  async function importLeaf(content: Uint8Array): Promise<TreeNode> {
+    const isWhole = content.length === LEAF_BYTES
+    const block = isWhole ? new Uint8Array(content.buffer) : encodeLeaf(content)
+    const cid = await cidV0Of(block)
+    await put(cid, block)
+    if (isWhole) free.push(block)
+    return { cid, fileSize: content.length, size: block.length }
   }
 
-  const blocks = {
-    async put(cid: CID, bytes: unknown) {
-      if (!(bytes instanceof Uint8Array)) throw new TypeError('The importer gives blocks as bytes.')
-      await put(cid, bytes)
-      return cid
-    },
+  const tree = createFileTree(put)
+  // Hashing and storing go on while the source is read.
+  for await (const leaf of runAhead(cutLeaves(abortable(source, signal)), LEAVES_AT_ONCE, importLeaf)) {
+    await tree.add(await leaf())
   }
-  // Kubo's profile for CIDv0: dag-pb leaves of 256 KiB, 174 links, balanced. The importer writes into its options.
-  const options = { profile: 'unixfs-v0-2015' as const, chunker: cutLeaves, bufferImporter: importLeaves }
-  const { cid, size } = await importByteStream(abortable(source, signal), blocks, options)
-  return { cid, size: Number(size), fileSize }
+  const { cid, size } = await tree.end()
+  return { cid, size, fileSize }
 }
-
-const NO_BYTES = new Uint8Array(0)
 
 /** The place of the content in the block of a whole leaf. */
 const contentOf = (block: Uint8Array): Uint8Array => block.subarray(CONTENT_AT, CONTENT_AT + LEAF_BYTES)

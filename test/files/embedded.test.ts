@@ -14,10 +14,15 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { CarReader } from '@ipld/car'
+import * as dagPb from '@ipld/dag-pb'
+import { UnixFS } from 'ipfs-unixfs'
 import t, { type Test } from 'tap'
 import { createBlockBuffers } from '#emrchain/files/block-buffers.js'
 import { createEmbeddedFileStore } from '#emrchain/files/embedded/create-embedded-file-store.js'
+import { decodeFileNode } from '#emrchain/files/file-node.js'
 import type { FileStore } from '#emrchain/files/file-store.js'
+import { cidV0Of, createFileTree, encodeLeaf } from '#emrchain/files/file-tree.js'
+import { runAhead } from '#emrchain/files/run-ahead.js'
 import { readFile } from '#emrchain/files/walk-file.js'
 import { bytesOf, digestOf, keystream, sourceOf } from '../fixtures/file-content.js'
 import { blocksOf, carOf, fileStoreSuite } from './file-store-suite.js'
@@ -160,6 +165,69 @@ t.test('a slow reader costs no memory', async (t) => {
   t.ok(ahead <= 12, `blocks are read ahead, but few: ${ahead}`)
 })
 
+t.test('work runs ahead of who takes it, in order, and not too far', async (t) => {
+  let given = 0
+  let running = 0
+  let most = 0
+  async function* source(): AsyncGenerator<number> {
+    for (; given < 50; given++) yield given
+  }
+  const ends: (() => void)[] = []
+  const work = async (item: number): Promise<number> => {
+    most = Math.max(most, ++running)
+    await new Promise<void>((resolve) => ends.push(resolve))
+    running--
+    if (item === 30) throw new Error('Item 30 fails.')
+    return item
+  }
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+  const ahead = runAhead(source(), 4, work)
+  const first = await ahead.next()
+  await turn()
+  t.equal(running, 4, 'before anything is waited for')
+  const found: unknown[] = []
+  let ended = false
+  const ending = (async () => {
+    while (!ended) {
+      // The last begun ends first.
+      ends.pop()?.()
+      await turn()
+    }
+  })()
+  if (!first.done) found.push(await first.value())
+  for await (const outcome of ahead) found.push(await outcome().catch(String))
+  ended = true
+  await ending
+  t.same(
+    found,
+    Array.from({ length: 50 }, (_, item) => (item === 30 ? 'Error: Item 30 fails.' : item)),
+  )
+  t.equal(most, 4)
+
+  let returned = false
+  async function* failing(): AsyncGenerator<number> {
+    try {
+      yield 1
+      yield 2
+      throw new Error('no more')
+    } finally {
+      returned = true
+    }
+  }
+  const taken: number[] = []
+  await t.rejects(
+    (async () => {
+      for await (const outcome of runAhead(failing(), 2, async (item) => item)) taken.push(await outcome())
+    })(),
+    { message: 'no more' },
+  )
+  t.same(taken, [1, 2], 'what came before the error of the source')
+  returned = false
+  for await (const _ of runAhead(failing(), 1, async (item) => item)) break
+  await turn()
+  t.ok(returned, 'who stops, stops the source')
+})
+
 t.test('a reader that gives memory back is served from little of it', async (t) => {
   const store = await createEmbeddedFileStore({ folder: t.testdir() })
   t.teardown(() => store.close())
@@ -270,4 +338,42 @@ t.test('a closed store ends what is under way and takes no more', async (t) => {
   await t.rejects(store.has(cid), { code: 'closing' })
   await t.rejects(bytesOf(store.read(cid)), { code: 'closing' })
   await store.close()
+})
+
+/**
+ * CIDs of files of zeros by their size, as `ipfs add --only-hash --cid-version=0 --raw-leaves=false` of Kubo 0.43.0 gives
+ * them: one node and more, each number of levels, and sizes around 2^31 and 2^32, at which encoders go wrong.
+ */
+const ZEROS: readonly (readonly [size: number, cid: string])[] = [
+  [262144, 'QmRk1rduJvo5DfEYAaLobS2za9tDszk35hzaNSDCJ74DA7'],
+  [45613056, 'QmY4HSz1oVGdUzb8poVYPLsoqBZjH6LZrtgnme9wWn2Qko'],
+  [45613057, 'QmehMASWcBsX7VcEQqs6rpR5AHoBfKyBVEgmkJHjpPg8jq'],
+  [2147483647, 'QmUcw8di6DC5vuzFPc2A5MwggRoj2NMWzeYXCtGJUddxED'],
+  [2147483648, 'QmTbKT35oQzKgR34LUHaPdtrFrphjxiQJLrz6QMyU4kQNC'],
+  [2150092214, 'QmWPBfTddazQXE5NyyJ9HSLtgkjcSWzZbQYFaKs3DfqqvW'],
+  [4294967295, 'QmW3V6ajXZLDty6avLAuXzFEZmcUcC2TYeygporDWYiZRA'],
+  [4294967296, 'QmPCeAaPPMtTcoik9wjDpwPgYw9NStZ1AzpEz7nJQQPi3C'],
+  [4294967297, 'QmPAiDJHb2uUV2gyqnVAMUdNpKpd4jb64iiGDEpvrGU5Sx'],
+  [7936671744, 'QmaUnuM6XbnxLbHUHmY5QxK8LkFqQcX9jvGPVjRF94EEsd'],
+  [7936671745, 'QmVZLgevKqdMBkEdFhcauLccqzLNn2gmfwVaXhHEZJyqzm'],
+  [9000000000, 'QmcwBXbDMdPvuYwVXUrsPnVi5THRz4WZoR3i8J4TfLcLuT'],
+]
+
+t.test('large files have the CID that Kubo gives them', async (t) => {
+  const leafOf = async (size: number) => {
+    const block = encodeLeaf(new Uint8Array(size))
+    return { cid: await cidV0Of(block), fileSize: size, size: block.length }
+  }
+  const whole = await leafOf(262_144)
+  for (const [size, cid] of ZEROS) {
+    let last: Uint8Array = encodeLeaf(new Uint8Array(262_144))
+    const tree = createFileTree(async (_, bytes) => {
+      last = bytes
+    })
+    for (let left = size; left > 0; left -= 262_144) await tree.add(left < 262_144 ? await leafOf(left) : whole)
+    const root = await tree.end()
+    t.equal(root.cid.toString(), cid, `${size} bytes`)
+    t.match(decodeFileNode(root.cid, last), { fileSize: size, size: root.size })
+    t.equal(UnixFS.unmarshal(dagPb.decode(last).Data ?? new Uint8Array(0)).fileSize(), BigInt(size))
+  }
 })
