@@ -25,6 +25,7 @@ export const errors = {
   not_found: entry('There is nothing at this address.'),
   method_not_allowed: entry('This address does not take this method.'),
   unsupported_media_type: entry('The content type is not one that this call takes.'),
+  range_unsatisfiable: entry('No byte of what is asked for lies in this range.'),
   body_too_large: entry('The request is larger than this call takes.'),
   headers_too_large: entry('The address and headers of the request are larger than the node takes.'),
   request_timeout: entry('The headers of the request did not come in time.'),

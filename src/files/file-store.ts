@@ -27,6 +27,29 @@ export interface ReadCall extends FileStoreCall {
   readonly buffers?: BlockBuffers | undefined
 }
 
+/** Bytes of a file from one position to another, both included; negative ones count from its end, -1 is the last byte. */
+export interface AskedBytes {
+  readonly from: number
+  /** Undefined is the end of the file. */
+  readonly to: number | undefined
+}
+
+/** Which blocks of a file a CAR has, and how often. By default all, each once. */
+export interface CarShape {
+  /** Only the root. */
+  readonly onlyRoot?: boolean
+  /** Only what is needed to check and read these bytes; the root always. */
+  readonly bytes?: AskedBytes | undefined
+  /** A block comes each time that the file has it. */
+  readonly dups?: boolean
+}
+
+/** A part of a file. */
+export interface ReadRange extends ReadCall {
+  /** Bytes from `start` to `end`, not included; those behind the end of the file are not there. */
+  readonly range?: { readonly start: number; readonly end: number } | undefined
+}
+
 export interface ImportLimits extends FileStoreCall {
   /** Greatest number of bytes, of the CAR and of the file in it. */
   readonly maxBytes?: number | undefined
@@ -63,16 +86,20 @@ export interface FileStore {
   /** @throws EmrError `file_unavailable` if the file is not here, `file_damaged`, `not_a_file` */
   stat(cid: CID, call?: FileStoreCall): Promise<StoredFile>
 
-  /** The bytes of the file. @throws EmrError `file_unavailable`, `file_damaged`, `not_a_file`, `cancelled` */
-  read(cid: CID, call?: ReadCall): AsyncIterable<Uint8Array>
+  /**
+   * The bytes of the file, or of a range of it; blocks without a byte of the range are not read.
+   *
+   * @throws EmrError `file_unavailable`, `file_damaged`, `not_a_file`, `cancelled`
+   */
+  read(cid: CID, call?: ReadRange): AsyncIterable<Uint8Array>
 
   /**
-   * The file as CARv1 with `cid` as its root, depth first, each block once: the body of
-   * `GET /ipfs/{cid}?format=car` (specs.ipfs.tech/http-gateways/trustless-gateway).
+   * The file as CARv1 with `cid` as its root, depth first: the body of `GET /ipfs/{cid}?format=car`
+   * (specs.ipfs.tech/http-gateways/trustless-gateway). The first piece comes when the root has been checked.
    *
    * @throws EmrError as `read`
    */
-  exportCar(cid: CID, call?: ReadCall): AsyncIterable<Uint8Array>
+  exportCar(cid: CID, call?: ReadCall, shape?: CarShape): AsyncIterable<Uint8Array>
 
   /** One block as it is hashed: the body of `GET /ipfs/{cid}?format=raw`. @throws EmrError `file_unavailable`, `file_damaged` */
   getBlock(cid: CID, call?: BlockCall): Promise<Uint8Array>

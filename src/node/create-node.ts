@@ -264,6 +264,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     createHash: files.createHash,
     getFile: files.getFile,
     readFile: files.readFile,
+    openFile: files.openFile,
     fileAsCar: files.fileAsCar,
     fileBlock: files.fileBlock,
 

@@ -26,6 +26,14 @@ export interface FileBytes extends AsyncIterable<Uint8Array> {
   giveBack(piece: Uint8Array): void
 }
 
+/** A file that this node holds. */
+export interface OpenFile {
+  /** Its bytes. */
+  readonly size: number
+  /** All of it, or the bytes from `start` to `end`, not included. */
+  read(range?: { readonly start: number; readonly end: number }): FileBytes
+}
+
 /** What can be asked of a node: the one face that http/ sees. */
 export interface EmrNode {
   readonly network: NetworkParameters
@@ -53,6 +61,8 @@ export interface EmrNode {
   fileBlock(cid: CID): Promise<Uint8Array>
   /** The contents of a file, fetched from peers where this node lacks it. */
   readFile(cid: CID, signal: AbortSignal): Promise<FileBytes>
+  /** The same, a part at a time. */
+  openFile(cid: CID, signal: AbortSignal): Promise<OpenFile>
 
   tip(): StoredBlock
   blockAt(height: number): Promise<Block | undefined>

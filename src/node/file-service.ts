@@ -9,7 +9,7 @@ import type { FileStore } from '../files/file-store.js'
 import type { JsonTable } from '../ledger/json-table.js'
 import type { Network } from '../network/network.js'
 import { download, safeBaseName } from './download.js'
-import type { FileBytes, NamedFile } from './emr-node.js'
+import type { FileBytes, NamedFile, OpenFile } from './emr-node.js'
 import { openUnderRoot } from './file-root.js'
 
 export interface FileServiceOptions {
@@ -38,6 +38,7 @@ export interface FileService {
   getFile(cid: CID, signal: AbortSignal): Promise<{ path: string; size: number }>
   readFile(cid: CID, signal: AbortSignal): Promise<FileBytes>
   fileAsCar(cid: CID): Promise<FileBytes>
+  openFile(cid: CID, signal: AbortSignal): Promise<OpenFile>
   fileBlock(cid: CID): Promise<Uint8Array>
 }
 
@@ -97,6 +98,15 @@ export function createFileService(dependencies: FileServiceDependencies, options
     async readFile(cid, signal) {
       await hold(cid, signal)
       return lend((buffers) => store.read(cid, { signal, buffers }))
+    },
+
+    async openFile(cid, signal) {
+      await hold(cid, signal)
+      const { fileSize } = await store.stat(cid, { signal })
+      return {
+        size: fileSize,
+        read: (range) => lend((buffers) => store.read(cid, { signal, buffers, ...(range ? { range } : {}) })),
+      }
     },
 
     async fileAsCar(cid) {

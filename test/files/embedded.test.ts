@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import { CarReader } from '@ipld/car'
 import * as dagPb from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
+import type { CID } from 'multiformats/cid'
 import t, { type Test } from 'tap'
 import { createBlockBuffers } from '#emrchain/files/block-buffers.js'
 import { createEmbeddedFileStore } from '#emrchain/files/embedded/create-embedded-file-store.js'
@@ -226,6 +227,27 @@ t.test('work runs ahead of who takes it, in order, and not too far', async (t) =
   for await (const _ of runAhead(failing(), 1, async (item) => item)) break
   await turn()
   t.ok(returned, 'who stops, stops the source')
+})
+
+t.test('a range is read without what lies before and behind it', async (t) => {
+  const content = await bytesOf(keystream(400 * KIB_256 + 1, 'range'))
+  const { root, blocks } = await blocksOf(content)
+  const held = new Map(blocks.map(({ cid, bytes }) => [cid.toString(), bytes]))
+  let asked = 0
+  const getBlock = async (cid: CID): Promise<Uint8Array> => {
+    asked++
+    return held.get(cid.toString()) ?? Buffer.alloc(0)
+  }
+  const start = 300 * KIB_256 + 100
+  const range = { start, end: start + KIB_256 }
+  t.ok((await bytesOf(readFile(root, getBlock, { range }))).equals(content.subarray(range.start, range.end)))
+  t.equal(asked, 4, 'the root, the node in between, and two leaves')
+  asked = 0
+  t.equal(
+    (await bytesOf(readFile(root, getBlock, { range: { start: content.length, end: content.length + 1 } }))).length,
+    0,
+  )
+  t.equal(asked, 1)
 })
 
 t.test('a reader that gives memory back is served from little of it', async (t) => {

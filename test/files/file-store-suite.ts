@@ -79,6 +79,26 @@ export async function fileStoreSuite(t: Test, { store, kept }: StoreUnderTest): 
     await t.rejects(bytesOf(store.read(CID.createV1(0x71, cid.multihash))), { code: 'malformed_cid' })
   })
 
+  t.test('gives any range of a file', async (t) => {
+    const content = await bytesOf(keystream(176 * KIB_256 + 77, 'range'))
+    const { cid } = await store.add(sourceOf(content))
+    const length = content.length
+    const ends = [0, 1, KIB_256 - 1, KIB_256, 174 * KIB_256, 175 * KIB_256 + 3, length - 1, length]
+    const ranges = ends.flatMap((start) =>
+      [start - 1, start, start + 1, start + 3 * KIB_256].map((end) => [start, end]),
+    )
+    // Over both layers of links, and beyond the end: each of these reads it all.
+    ranges.push([0, length], [1, length - 1], [KIB_256 - 1, 175 * KIB_256 + 3], [0, Number.MAX_SAFE_INTEGER])
+    for (const start of ends.slice(4)) ranges.push([start, length + 9], [start, Number.MAX_SAFE_INTEGER])
+    for (const [start = 0, end = 0] of ranges) {
+      if (end < 0) continue
+      const found = await digestOf(store.read(cid, { range: { start, end } }))
+      const expected = content.subarray(start, Math.max(start, Math.min(end, length)))
+      if (found !== (await digestOf(sourceOf(expected)))) t.fail(`${start} to ${end}`)
+    }
+    t.pass('each with its own bytes')
+  })
+
   t.test('says so when a file is not here', async (t) => {
     const { root: absent } = await blocksOf(Buffer.from('absent'))
     t.equal(await store.has(absent), false)

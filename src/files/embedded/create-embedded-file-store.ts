@@ -151,17 +151,17 @@ export async function createEmbeddedFileStore({
       return operations.run(caller, async (signal) => describeFile(root, await readBlock(root, root, signal)))
     },
 
-    async *read(cid, { signal: caller, buffers } = {}) {
+    async *read(cid, { signal: caller, buffers, range } = {}) {
       const root = normalCid(cid)
       yield* operations.stream(caller, (signal) =>
-        reading(root, { signal, buffers }, (getBlock, options) => readFile(root, getBlock, options)),
+        reading(root, { signal, buffers }, (getBlock, options) => readFile(root, getBlock, { ...options, range })),
       )
     },
 
-    async *exportCar(cid, { signal: caller, buffers } = {}) {
+    async *exportCar(cid, { signal: caller, buffers } = {}, shape = {}) {
       const root = normalCid(cid)
       yield* operations.stream(caller, (signal) =>
-        reading(root, { signal, buffers }, (getBlock, options) => exportFile(cid, getBlock, options)),
+        reading(root, { signal, buffers }, (getBlock, options) => exportFile(cid, getBlock, options, shape)),
       )
     },
 

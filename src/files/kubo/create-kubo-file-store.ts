@@ -193,14 +193,14 @@ export function createKuboFileStore({ url, authorization, timeouts }: KuboFileSt
       return operations.run(caller, async (signal) => describeFile(root, await getBlock(signal)(root)))
     },
 
-    async *read(cid, { signal: caller } = {}) {
+    async *read(cid, { signal: caller, range } = {}) {
       const root = normalCid(cid)
-      yield* operations.stream(caller, (signal) => readFile(root, getBlock(signal), { signal }))
+      yield* operations.stream(caller, (signal) => readFile(root, getBlock(signal), { signal, range }))
     },
 
-    async *exportCar(cid, { signal: caller } = {}) {
+    async *exportCar(cid, { signal: caller } = {}, shape = {}) {
       normalCid(cid)
-      yield* operations.stream(caller, (signal) => exportFile(cid, getBlock(signal), { signal }))
+      yield* operations.stream(caller, (signal) => exportFile(cid, getBlock(signal), { signal }, shape))
     },
 
     async getBlock(cid, { signal: caller } = {}) {
