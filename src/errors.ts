@@ -185,6 +185,16 @@ export const errors = {
   peer_banned: entry('This peer is banned for a time, for what it sent.'),
   peer_blocked: entry('The operator of the node has blocked this peer.'),
 
+  // Reading, where a network has administrators
+  reader_unsigned: entry(
+    'This network shows chain and files only to certified keys: sign the request, or call as the operator.',
+    'ignore',
+  ),
+  reader_not_certified: entry(
+    'The key that signed is not certified here now; an organisation or administrator does that with "emrchain certify".',
+    'ignore',
+  ),
+
   // Configuration and command line
   config_invalid: entry('The configuration is not valid.'),
   usage: entry('The command line is not of a form that this command takes.'),

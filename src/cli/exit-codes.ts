@@ -49,6 +49,8 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   folder_not_empty: 'exists',
   cancelled: 'interrupted',
   token_required: 'refused',
+  reader_unsigned: 'refused',
+  reader_not_certified: 'refused',
   too_many_requests: 'refused',
   token_file_invalid: 'wallet',
   token_in_clear: 'usage',

@@ -3,18 +3,24 @@ import { createSecureContext } from 'node:tls'
 import { Agent, fetch } from 'undici'
 import { createNodeClient, type NodeClient } from '../client/node-client.js'
 import type { Fetch } from '../client/node-request.js'
+import type { RequestSigner } from '../client/request-signer.js'
 import { EmrError } from '../errors.js'
 import { readTokenFile } from '../node/token-file.js'
 import type { Globals } from './globals.js'
+import { createWalletReader } from './wallet-reader.js'
 
 /**
  * A client for the node that the command line names. Mining and events are silent for as long as they are, so only
  * the connection has a time limit; Ctrl-C ends the rest.
  *
+ * @param signer who reads, where the node asks for it; by default the wallet, which is opened only then
  * @throws EmrError `token_file_invalid`, `token_in_clear`, `input_unreadable`, and `peer_bad_address` for a node that
  * is not named by http or https
  */
-export function openClient({ node, tokenFile, ca }: Pick<Globals, 'node' | 'tokenFile' | 'ca'>): NodeClient {
+export function openClient(
+  { node, tokenFile, ca, wallet }: Pick<Globals, 'node' | 'tokenFile' | 'ca'> & Partial<Pick<Globals, 'wallet'>>,
+  signer?: RequestSigner,
+): NodeClient {
   const trusted = ca === undefined ? {} : { ca: readCertificates(ca) }
   const dispatcher = new Agent({ connect: { timeout: 5_000, ...trusted }, headersTimeout: 0, bodyTimeout: 0 })
   const shown = tokenFile === undefined ? {} : { authorization: `Bearer ${readTokenFile(tokenFile)}` }
@@ -22,7 +28,9 @@ export function openClient({ node, tokenFile, ca }: Pick<Globals, 'node' | 'toke
   // Redirects are not followed, so the token goes to this node and to no other.
   const ownFetch: Fetch = (address, request) =>
     fetch(address, { ...request, headers: { ...request.headers, ...shown }, dispatcher })
-  return createNodeClient(node, { fetch: ownFetch })
+  const open = (by?: RequestSigner): NodeClient =>
+    createNodeClient(node, { fetch: ownFetch, ...(by ? { signer: by } : {}) })
+  return open(signer ?? (wallet === undefined ? undefined : createWalletReader(wallet, open)))
 }
 
 /** Whoever carries plain HTTP from one machine to another would have the token. */

@@ -57,8 +57,8 @@ export async function openWalletFileToChange(
   signal: AbortSignal,
   { isCertain = true }: { isCertain?: boolean } = {},
 ): Promise<WalletFile> {
-  const { passphrase, ...opened } = await open(path, signal)
-  let known = opened
+  const { passphrase, sealed, wallet } = await open(path, signal)
+  let known = { sealed, wallet }
   let prepared: PreparedSeal | undefined = isCertain ? await prepareSeal(passphrase) : undefined
   collectGarbage()
 
@@ -79,18 +79,25 @@ export async function openWalletFileToChange(
   }
 
   return {
-    wallet: opened.wallet,
+    get wallet() {
+      return known.wallet
+    },
     keep: (fileKey) => change((wallet) => addFileKey(wallet, fileKey)),
     change,
   }
 }
 
+/** What was opened last: who reads may be asked for after the wallet was opened for something else. */
+let last: { path: string; sealed: Buffer; wallet: Wallet; passphrase: string } | undefined
+
 async function open(path: string, signal: AbortSignal) {
   const sealed = await readSealed(path)
+  if (last?.path === path && last.sealed.equals(sealed)) return last
   const passphrase = await askPassphrase(path, { signal })
   const wallet = await openWallet(sealed, passphrase)
   collectGarbage()
-  return { sealed, wallet, passphrase }
+  last = { path, sealed, wallet, passphrase }
+  return last
 }
 
 async function readSealed(path: string): Promise<Buffer> {

@@ -40,6 +40,7 @@ export const StatusAnswer = Type.Object({
   key: Type.String(),
   url: Type.String(),
   clearLabels: Type.Boolean(),
+  administrators: Type.Boolean(),
   uptime: Whole,
   tip: Type.Object({ ...Tip.properties, index: Type.Integer({ minimum: 1 }), time: Whole, age: Type.Integer() }),
   next: Type.Object({ target: Type.String(), work: Type.String() }),

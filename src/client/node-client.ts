@@ -25,6 +25,7 @@ import {
   UploadAnswer,
 } from './node-answers.js'
 import { createNodeRequester, type Fetch } from './node-request.js'
+import type { RequestSigner } from './request-signer.js'
 import { readEvents } from './server-sent-events.js'
 
 /** A file as the node stored it. `size` is the cumulative size of its DAG in bytes, `sent` the bytes of the file. */
@@ -102,6 +103,8 @@ export interface DecideQuestion {
 export interface NodeClientOptions {
   /** The platform's by default. Its time limits hold for `mine` and `events`, which may be silent for long. */
   readonly fetch?: Fetch
+  /** Signs requests where the network lets only certified keys read, and only there. */
+  readonly signer?: RequestSigner
 }
 
 /** Blocks fetched in one go. */
@@ -110,8 +113,11 @@ const PAGE = 256
 const HISTORY_PAGE = 100
 
 /** @throws EmrError `peer_bad_address` if `url` is not one of http or https */
-export function createNodeClient(url: string, { fetch = globalThis.fetch }: NodeClientOptions = {}): NodeClient {
-  const node = createNodeRequester(url, fetch)
+export function createNodeClient(
+  url: string,
+  { fetch = globalThis.fetch, signer }: NodeClientOptions = {},
+): NodeClient {
+  const node = createNodeRequester(url, fetch, signer)
   const post = (body: object, { signal }: CallOptions) =>
     ({ method: 'POST', type: 'application/json', body: JSON.stringify(body), signal }) as const
 

@@ -3,6 +3,7 @@ import { isCertificateError } from '../protocol/certificate-errors.js'
 import { type Static, type TSchema, Value } from '../typebox.js'
 import { type ByteStream, fromStream } from './byte-streams.js'
 import { ProblemAnswer } from './node-answers.js'
+import { type RequestSigner, signedHeaders, signerNow } from './request-signer.js'
 
 /** What is asked of `fetch`: that of browsers, of Node and of undici fit. */
 export type Fetch = (url: string, request: FetchRequest) => Promise<FetchAnswer>
@@ -44,17 +45,47 @@ export interface NodeRequester {
  * `node_unreachable` when nothing answers, `node_broke_off` when it stops in the middle, `node_unexpected` when
  * something else than a node answers, `cancelled` when `signal` says so.
  *
+ * @param signer signs a request that the node refused as `reader_unsigned`, and from then on all but streams. A node
+ * that does not ask for it sees no key.
  * @throws EmrError `peer_bad_address` if `url` is not one of http or https
  */
-export function createNodeRequester(url: string, fetch: Fetch): NodeRequester {
+export function createNodeRequester(url: string, fetch: Fetch, signer?: RequestSigner): NodeRequester {
   const base = baseOf(url)
+  let isAsked = false
 
-  async function send(path: string, { method = 'GET', type, body, signal }: NodeRequest): Promise<FetchAnswer> {
+  /** Sends a request, signed where the node has asked for it. */
+  async function send(path: string, request: NodeRequest): Promise<FetchAnswer> {
+    const canSign = signer !== undefined && !(request.body instanceof ReadableStream)
+    const isSigned = canSign && isAsked
+    try {
+      return await exchange(path, request, isSigned)
+    } catch (error) {
+      if (!canSign || isSigned || !isEmrError(error, 'reader_unsigned') || !(await signerNow(signer))) throw error
+    }
+    isAsked = true
+    return exchange(path, request, true)
+  }
+
+  async function signed(method: string, url: string, body: NodeRequest['body']): Promise<Record<string, string>> {
+    const by = await signerNow(signer)
+    return by && !(body instanceof ReadableStream) ? signedHeaders({ method, url, body }, by) : {}
+  }
+
+  async function exchange(
+    path: string,
+    { method = 'GET', type, body, signal }: NodeRequest,
+    isSigned: boolean,
+  ): Promise<FetchAnswer> {
+    const address = new URL(`.${path}`, base).href
+    const signature = isSigned ? await signed(method, address, body) : {}
     let answer: FetchAnswer
     try {
-      answer = await fetch(new URL(`.${path}`, base).href, {
+      answer = await fetch(address, {
         method,
-        headers: type === undefined ? {} : { 'content-type': type },
+        headers: {
+          ...signature,
+          ...(type === undefined ? {} : { 'content-type': type }),
+        },
         signal: signal ?? null,
         // Without these two fetch keeps a copy of a body that is a stream, for a redirect that might come.
         redirect: 'error',

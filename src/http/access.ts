@@ -3,8 +3,11 @@ import { BlockList, isIPv6 } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { EmrError } from '../errors.js'
 
-/** Who may call a route: anyone, or the operator, since it uses the node's key, disk or settings. */
-export type Access = 'public' | 'operator'
+/**
+ * Who may call a route: anyone; the operator, since it uses the node's key, disk or settings; or, where a network has
+ * administrators, who is certified, since it gives out chain or files.
+ */
+export type Access = 'public' | 'reader' | 'operator'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -30,15 +33,26 @@ export interface AccessRules {
  * no more from this machine; from elsewhere always the token (401).
  */
 export function guardRequests(server: FastifyInstance, rules: AccessRules): void {
-  const expected = digestOf(rules.token)
+  const { hasToken, isNear } = createOperatorCheck(rules)
   server.addHook('onRequest', async (request) => {
     if (!rules.hosts().has(request.headers.host?.toLowerCase() ?? '')) throw new EmrError('foreign_host')
     if (!isOwnPage(request, rules.origins())) throw new EmrError('foreign_origin')
     if (request.routeOptions.config?.access !== 'operator') return
-    if (!rules.behindProxy && isLoopback(request.socket.remoteAddress)) return
-    const [, shown = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
-    if (!timingSafeEqual(digestOf(shown), expected)) throw new EmrError('token_required')
+    if (!isNear(request) && !hasToken(request)) throw new EmrError('token_required')
   })
+}
+
+/** Two ways in which a request shows that it is the operator's. */
+export function createOperatorCheck({ token, behindProxy }: Pick<AccessRules, 'token' | 'behindProxy'>) {
+  const expected = digestOf(token)
+  return {
+    /** It comes from this machine, which says nothing behind a proxy. */
+    isNear: ({ socket }: FastifyRequest): boolean => !behindProxy && isLoopback(socket.remoteAddress),
+    hasToken({ headers }: FastifyRequest): boolean {
+      const [, shown] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
+      return shown !== undefined && timingSafeEqual(digestOf(shown), expected)
+    },
+  }
 }
 
 /** Digests are of one length, so that comparing them tells nothing of the token. */

@@ -9,6 +9,7 @@ import { VERSION } from '../node/version.js'
 import { type AccessRules, guardRequests, requireDeclaredAccess } from './access.js'
 import { createMetrics } from './create-metrics.js'
 import { answerBadAddress, answerBadRequest, registerErrorReplies } from './error-replies.js'
+import { guardReaders } from './guard-readers.js'
 import { DEFAULT_REQUEST_LIMITS, limitRequests, type RequestLimits } from './limit-requests.js'
 import type { Tls } from './load-tls.js'
 import { logRequests } from './log-requests.js'
@@ -73,6 +74,7 @@ export async function buildServer(
   closeSlowBodies(server.server, bodyLimits)
   registerErrorReplies(server, (sender, error) => node.judge(sender, error))
   identifySenders(server, node, access)
+  guardReaders(server, node, access)
   server.removeContentTypeParser('text/plain')
   for (const type of ['application/vnd.ipld.dag-cbor', 'application/vnd.ipld.car']) {
     server.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))

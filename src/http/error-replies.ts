@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { EmrError, type ErrorCode, errors, isEmrError } from '../errors.js'
+import { ACCEPT_SIGNATURE } from '../protocol/request-signature.js'
 import { Type } from '../typebox.js'
 import type { RequestSender } from './sender.js'
 import { statusCodes } from './status-codes.js'
@@ -35,7 +36,7 @@ export function registerErrorReplies(
 ): void {
   server.setErrorHandler((error: FastifyError | EmrError | Error, request, reply) => {
     // Who only asks cannot be at fault for what is found here.
-    if (request.sender && request.method === 'POST') judge(request.sender, error)
+    if (request.sender?.isNode && request.method === 'POST') judge(request.sender, error)
     sendProblem(reply, request, asEmrError(error))
   })
   const routes: { methods: string[]; pattern: RegExp }[] = []
@@ -117,7 +118,9 @@ function sendProblem(reply: FastifyReply, request: FastifyRequest, error: EmrErr
   // What a failure of the node itself has to say is for its log.
   const detail = status === 500 ? '' : error.message.slice(title.length).trim()
   reply.code(status).type('application/problem+json')
-  if (error.code === 'token_required') reply.header('www-authenticate', 'Bearer realm="emrchain"')
+  if (error.code === 'reader_unsigned') reply.header('accept-signature', ACCEPT_SIGNATURE)
+  if (error.code === 'token_required' || error.code === 'reader_unsigned')
+    reply.header('www-authenticate', 'Bearer realm="emrchain"')
   if (status === 503) reply.header('retry-after', '5')
   // The rest of an upload is not read any more, so the connection is of no further use.
   if (request.headers['content-type']?.startsWith('multipart/')) reply.header('connection', 'close')

@@ -13,6 +13,8 @@ export interface RequestSender {
   readonly key: string
   /** Where this key was proved to answer, if it was. */
   readonly address?: string
+  /** Whether it is a node that is known, or says that it is one; else it may be a person. */
+  readonly isNode: boolean
 }
 
 declare module 'fastify' {
@@ -55,7 +57,8 @@ export function identifySenders(
     // A greeting is how a node with a new key takes its old address over: it is called back there.
     const isGreeting = request.method === 'POST' && request.routeOptions.url === '/peers'
     const signed = { method: request.method, url, fields }
-    request.sender = await node.authenticate(signed, isGreeting ? undefined : claimed)
+    const sender = await node.authenticate(signed, isGreeting ? undefined : claimed)
+    request.sender = { ...sender, isNode: claimed !== undefined || sender.address !== undefined }
     // Nobody could say in time whether such a body is the one that was signed; no node sends one.
     if (isReadLate(request))
       throw new EmrError('peer_wrong_digest', 'A signed request has a body that is read at once.')

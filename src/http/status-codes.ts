@@ -94,4 +94,7 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   peer_wrong_key: 401,
   peer_banned: 403,
   peer_blocked: 403,
+
+  reader_unsigned: 401,
+  reader_not_certified: 403,
 }

@@ -14,6 +14,8 @@ export interface AuthenticateDependencies {
   readonly verify: Verify
   /** Whether these bytes may stand as a public key. */
   isValidKey(publicKey: Uint8Array): boolean
+  /** Whether this key, hexadecimal, is one that the chain certifies. */
+  isReader(key: string): boolean
   now(): number
 }
 
@@ -27,25 +29,31 @@ export interface AuthenticateDependencies {
  */
 export type Authenticate = (request: SignedRequest, claimed?: string) => Promise<Sender>
 
-export function createAuthenticate({ book, verify, isValidKey, now }: AuthenticateDependencies): Authenticate {
-  // Each known peer has a cache of its own, so that nobody fills another's; all strangers share one.
-  const ofPeers = new Map<string, NonceCache>()
+export function createAuthenticate({
+  book,
+  verify,
+  isValidKey,
+  isReader,
+  now,
+}: AuthenticateDependencies): Authenticate {
+  // Each known peer and reader has a cache of its own, so that nobody fills another's; all strangers share one.
+  const ofKnown = new Map<string, NonceCache>()
   const ofStrangers = createNonceCache()
   // The nonces that an earlier run of this node took are gone. A peer whose clock is behind waits for as long.
   const started = Math.floor(now() / 1000)
 
   function isFirst({ key, nonce, created }: RequestSignature, isKnown: boolean): boolean {
     const oldest = Math.floor(now() / 1000) - MAX_SIGNATURE_AGE
-    const own = ofPeers.get(key)
+    const own = ofKnown.get(key)
     if (own) return own.take(nonce, created, oldest)
     if (!isKnown) return ofStrangers.take(`${key} ${nonce}`, created, oldest)
     // It was a stranger until now.
     if (ofStrangers.has(`${key} ${nonce}`, created)) return false
-    for (const [other, cache] of ofPeers) {
-      if (!book.withKey(other) && cache.newest() < oldest) ofPeers.delete(other)
+    for (const [other, cache] of ofKnown) {
+      if (!book.withKey(other) && cache.newest() < oldest) ofKnown.delete(other)
     }
     const cache = createNonceCache()
-    ofPeers.set(key, cache)
+    ofKnown.set(key, cache)
     return cache.take(nonce, created, oldest)
   }
 
@@ -55,7 +63,7 @@ export function createAuthenticate({ book, verify, isValidKey, now }: Authentica
     if (!isValidKey(Buffer.from(key, 'hex'))) throw new EmrError('peer_bad_signature', 'Its key is not valid.')
     if (created < started) throw new EmrError('peer_signature_old', 'It was signed before this node started.')
     const peer = book.withKey(key)
-    if (!isFirst(signature, peer !== undefined)) throw new EmrError('peer_replayed')
+    if (!isFirst(signature, peer !== undefined || isReader(key))) throw new EmrError('peer_replayed')
     book.assertWelcome(key, claimed)
     const owner = claimed === undefined ? undefined : book.get(claimed)?.key
     if (owner !== undefined && owner !== key) throw new EmrError('peer_wrong_key')

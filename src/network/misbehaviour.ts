@@ -23,6 +23,8 @@ export const pointsNow = ({ points, at }: Points, now: number): number =>
  */
 export function costOf(error: unknown): number {
   if (!isEmrError(error)) return 0
+  // This node lacks a certificate, or the other has not heard of it yet: nobody is to blame.
+  if (error.code === 'reader_not_certified') return 0
   // It refused in the form of the protocol, or its own server failed: a nuisance, not a lie.
   if ('refusal' in error.facts || 'status' in error.facts) return 5
   // A peer that changed its branch meanwhile does this once; one that has no blocks does it every time.

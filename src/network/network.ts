@@ -32,6 +32,8 @@ export interface NetworkDependencies {
     GossipDependencies,
     'findTransaction' | 'knowsTransaction' | 'hasBlock' | 'addTransaction' | 'addBlock'
   >
+  /** Whether a peer may be told what is new here. */
+  mayHear(peer: Peer): boolean
   hello(): HelloMessage
   now(): number
   /** Hears what went wrong with a peer, for the log. */
@@ -92,7 +94,7 @@ const isBarredThere = (error: unknown): boolean =>
   isEmrError(error) && (error.facts.refusal === 'peer_blocked' || error.facts.refusal === 'peer_banned')
 
 export function createNetwork(dependencies: NetworkDependencies, options = DEFAULT_NETWORK_OPTIONS): Network {
-  const { client, chain, book, hello, now, onTrouble } = dependencies
+  const { client, chain, book, mayHear, hello, now, onTrouble } = dependencies
   const bodies = createBodyDownload({ client, chain }, options.download)
   const peers = createPeers({ ...dependencies, onMet: met })
   const retries = new Map<string, { readonly timer: NodeJS.Timeout; readonly until: number }>()
@@ -145,12 +147,12 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
   }
 
   const isBarred = ({ state }: Peer): boolean => state === 'banned' || state === 'blocked'
-  /** Whom things are told: who is well. Who was not catches up when it is called again. */
-  const others = (): string[] =>
-    book
-      .list()
-      .map((peer) => peer.address)
-      .filter((address) => book.isDue(address))
+  /** Who is well. Who was not catches up when it is called again. */
+  const others = (): string[] => addressesOf(book.list())
+  /** Whom things are told. */
+  const hearers = (): string[] => addressesOf(book.list().filter(mayHear))
+  const addressesOf = (peers: readonly Peer[]): string[] =>
+    peers.map(({ address }) => address).filter((address) => book.isDue(address))
   /** Who may have a file: who is well goes first. */
   const holders = (): string[] => {
     const callable = book.list().filter((peer) => !isBarred(peer))
@@ -165,7 +167,7 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
     ...dependencies.gossip,
     client,
     chain,
-    peers: others,
+    peers: hearers,
     catchUp: (peer) => catchUp(peer),
     countLow: lowHeaders.count,
     countEmpty: emptyWords.count,

@@ -250,7 +250,7 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
 
 const json = (message: object): Uint8Array => new TextEncoder().encode(JSON.stringify(message))
 
-/** Refusals of a greeting that this node passes on under their own code. */
+/** Refusals that this node passes on under their own code. */
 const PASSED_ON = [
   'other_network',
   'peer_is_self',
@@ -261,6 +261,7 @@ const PASSED_ON = [
   'peer_wrong_key',
   'peer_banned',
   'peer_blocked',
+  'reader_not_certified',
 ] as const
 const Problem = Type.Object({ code: Type.String({ pattern: '^[a-z_]{1,64}$' }) })
 

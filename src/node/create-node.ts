@@ -30,6 +30,7 @@ import { createMiningService } from './mining-service.js'
 import { loadOwnKey } from './node-key.js'
 import { createNodeStatus } from './node-status.js'
 import { createPeerIdentity } from './peer-identity.js'
+import { createReaders } from './readers.js'
 import { createRecordService } from './record-service.js'
 import { createSignaturePool } from './signature-pool.js'
 import { createSignatureRules } from './signature-rules.js'
@@ -151,7 +152,14 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     const { header, work } = chain.tip()
     return { id: header.id, height: header.height, work }
   }
+  const readers = createReaders({
+    isOpen: network.administrators === null,
+    state: ledger.contract,
+    tipTime: () => chain.tip().header.time,
+    now,
+  })
   const { book, policy, ...identity } = createPeerIdentity(config, {
+    isReader: readers.isCertified,
     signer,
     table: ledger.state.peers,
     isValidKey: rules.isValidKey,
@@ -179,6 +187,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
         addBlock: (block, from) => submitBlocks([block], from),
       },
       chain: { ...chain, tip: tipEnd, tipBlock: () => store.readBlock(chain.tip().header.id) },
+      mayHear: readers.mayHear,
       hello,
       now,
       onTrouble: (peer, error) =>
@@ -280,7 +289,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     },
     findFiles: records.find,
     transaction: records.status,
-    consent,
+    ...{ consent, readers },
     pendingTransactions: mempool.all,
     transactionsAsCar: records.asCar,
 

@@ -11,6 +11,7 @@ import type { SignedRequest, WholeSignature } from '../protocol/request-signatur
 import type { SignedTransaction } from '../protocol/transaction.js'
 import type { ConsentReads } from './consent-reads.js'
 import type { NodeStatus } from './node-status.js'
+import type { Readers } from './readers.js'
 import type { RecordOnChain, TransactionStatus } from './record-on-chain.js'
 
 /** A file as the node knows it. `size` is the cumulative size of its DAG in bytes. */
@@ -74,6 +75,7 @@ export interface EmrNode {
   headersAfter(locator: readonly CID[], limit: number): SignedHeader[]
   transaction(id: CID): Promise<TransactionStatus | undefined>
   readonly consent: ConsentReads
+  readonly readers: Readers
   pendingTransactions(): Iterable<SignedTransaction>
   /** Those of these transactions that this node has, as many as one answer takes. @throws EmrError `transaction_unknown` */
   transactionsAsCar(ids: readonly CID[]): Promise<Uint8Array>

@@ -13,6 +13,8 @@ export interface PeerIdentityDependencies {
   /** Where notes on peers are kept. */
   readonly table: JsonTable
   isValidKey(publicKey: Uint8Array): boolean
+  /** Whether this key, hexadecimal, is one that the chain certifies. */
+  isReader(key: string): boolean
   now(): number
   random(): number
   readonly logger: { warn(facts: object, message: string): void }
@@ -32,7 +34,7 @@ export interface PeerIdentity {
 /** @throws EmrError `config_invalid` where an entry of `allowPeer` is none */
 export function createPeerIdentity(
   { peer, allowPeer }: Pick<NodeConfig, 'peer' | 'allowPeer'>,
-  { signer, table, isValidKey, now, random, logger }: PeerIdentityDependencies,
+  { signer, table, isValidKey, isReader, now, random, logger }: PeerIdentityDependencies,
 ): PeerIdentity {
   const verify = createOpensslVerify()
   const policy = createAddressPolicy([...DEFAULT_ALLOWED, ...allowPeer, ...peer.flatMap(hostOf)])
@@ -52,7 +54,7 @@ export function createPeerIdentity(
     book,
     policy,
     verify,
-    authenticate: createAuthenticate({ book, verify, isValidKey, now }),
+    authenticate: createAuthenticate({ book, verify, isValidKey, isReader, now }),
     signAnswer: ({ status, body, request }) =>
       signAnswer({ status, digest: contentDigest(createHash('sha256').update(body).digest()), request }, signer, {
         created: Math.floor(now() / 1000),

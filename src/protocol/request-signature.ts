@@ -22,6 +22,9 @@ const REQUEST_PARTS = ['@method', '@authority', '@path', '@query', 'content-dige
 /** An answer names the signature of its request, and with it all that the request said. */
 const ANSWER_PARTS = ['@status', 'content-digest', component('signature', { req: true, key: LABEL })]
 
+/** The field `accept-signature` (RFC 9421, section 5.1) of an answer that asks for a signed request. */
+export const ACCEPT_SIGNATURE = `${LABEL}=(${REQUEST_PARTS.map((part) => `"${part}"`).join(' ')});created;alg="${ALGORITHM}"`
+
 /** What of a request is signed. */
 export interface SignedRequest {
   readonly method: string

@@ -31,6 +31,8 @@ const noBuiltins: Plugin = {
 
 /** A person's whole way, without a network: keys, a record, a grant, and back. */
 const story = `
+// Node makes these of browsers when they are first asked for, and needs what is taken away below.
+void [globalThis.Response, globalThis.ReadableStream]
 const forbidden = ['process', 'Buffer', 'global', 'setImmediate']
 const kept = forbidden.map((name) => [name, globalThis[name]])
 for (const name of forbidden) delete globalThis[name]
@@ -58,9 +60,17 @@ const parties = { patient: one.id.bytes, certificate: null, grantee }
 const grant = await app.grantRecords(stamp, signer, { ...parties, ...scope, shares })
 const share = await app.shareByGrant(await app.openGrant(doctor, grant), record)
 const opened = app.openRecord(record, share, drafted.deposit)
+const asked = []
+const ask = async (url, { headers }) => {
+  asked.push('signature-input' in headers)
+  const refused = { type: 'about:blank', title: '', status: 401, code: 'reader_unsigned' }
+  const ok = 'signature' in headers
+  return { ok, status: ok ? 200 : 401, body: null, json: async () => (ok ? { pending: [] } : refused) }
+}
+const pending = await app.createNodeClient('https://node.example', { signer, fetch: ask }).pendingTransactions()
 const left = forbidden.filter((name) => name in globalThis)
 const isSame = opened.contentKey.every((byte, index) => byte === secrets.contentKey[index])
-console.log(JSON.stringify({ left, isSame, label: opened.label }))
+console.log(JSON.stringify({ left, isSame, label: opened.label, asked, pending }))
 // What follows coverage runs when the process ends, and needs them.
 for (const [name, value] of kept) globalThis[name] = value
 `
@@ -89,5 +99,11 @@ t.test('the code of consent runs where there is no Node', async (t) => {
 
   writeFileSync(join(dir, 'story.mjs'), story)
   const said = execFileSync(process.execPath, [join(dir, 'story.mjs')], { encoding: 'utf8' })
-  t.same(JSON.parse(said), { left: [], isSame: true, label: { name: 'MRI', fileName: 'MRI.dcm', size: 1 } })
+  t.same(JSON.parse(said), {
+    left: [],
+    isSame: true,
+    label: { name: 'MRI', fileName: 'MRI.dcm', size: 1 },
+    asked: [false, true],
+    pending: [],
+  })
 })

@@ -44,7 +44,7 @@ async function add(path: string, { name, user, mine }: AddFlags, command: Comman
   const signal = interruption()
   const file = await openRegularFile(path)
   try {
-    const client = openClient(globals)
+    const client = openClient({ ...globals, wallet: walletPath })
     const { wallet, keep } = await openWalletFileToChange(walletPath, signal)
     const fileName = basename(path)
     const progress = await showProgress(fileName, encryptedSize(file.size))

@@ -44,7 +44,7 @@ async function get(nameOrCid: string, { output, force }: GetFlags, command: Comm
   const signal = interruption()
   const intoFolder = await isFolder(output)
   if (!intoFolder) await assertFree(output, { force })
-  const client = openClient(globals)
+  const client = openClient({ ...globals, wallet: walletPath })
   const { wallet } = await openWalletFile(walletPath, signal)
 
   let onProgress: (bytes: number) => void = () => undefined

@@ -29,7 +29,7 @@ export function announcementRoutes(server: TypedServer, node: EmrNode): void {
   server.post(
     '/transactions/fetch',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       bodyLimit: ANNOUNCEMENT_BYTES,
       schema: {
         tags: ['peers'],

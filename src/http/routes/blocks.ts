@@ -36,7 +36,7 @@ export function blockRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/blocks',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['peers'],
         summary: 'Whole blocks of the main chain, as many as one answer takes',
@@ -65,7 +65,7 @@ export function blockRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/blocks/:id',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['chain'],
         summary: 'A block by its id, its hash or its index',
@@ -98,7 +98,7 @@ export function blockRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/headers',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['peers'],
         summary: 'Headers of the main chain after the newest id of a locator',

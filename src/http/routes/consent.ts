@@ -5,6 +5,7 @@ import { parseChainId } from '../../protocol/cid.js'
 import { actions, purposes } from '../../protocol/consent-vocabulary.js'
 import { Type } from '../../typebox.js'
 import { HistoryEntryJson, historyEntryJson, IdentityJson, identityJson, OutcomeJson } from '../consent-json.js'
+import { textIn } from '../guard-readers.js'
 import { problems, type TypedServer, WholeNumberText } from '../route.js'
 
 const MOST_ENTRIES = 100
@@ -14,12 +15,22 @@ const Key = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Ed25519 key, 
 
 /** Identities, decisions and history, as the main chain has them. */
 export function consentRoutes(server: TypedServer, node: EmrNode): void {
-  const { consent } = node
+  const { consent, readers } = node
+
+  /** Whether this is the id of the identity whose key this is; `how`: also of one whose key it was. */
+  function isIdentityOf(key: string, text: string | undefined, how: { now: boolean }): boolean {
+    const owner = readers.ownerOf(key)
+    if (!owner || text === undefined || (how.now && !owner.isCurrent)) return false
+    return parseChainId(text).equals(owner.identity)
+  }
 
   server.get(
     '/identities/:id',
     {
-      config: { access: 'public' },
+      config: {
+        access: 'reader',
+        isOwn: ({ params }, key) => isIdentityOf(key, textIn(params, 'id'), { now: false }),
+      },
       schema: {
         tags: ['consent'],
         summary: 'A person, organisation or node as its newest version has it',
@@ -37,7 +48,7 @@ export function consentRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/identities',
     {
-      config: { access: 'public' },
+      config: { access: 'reader', isOwn: ({ query }, key) => textIn(query, 'key') === key },
       schema: {
         tags: ['consent'],
         summary: 'The identity that this key belongs to, or belonged to before it was replaced',
@@ -55,7 +66,7 @@ export function consentRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/decide',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['consent'],
         summary: 'What consent says to a question now',
@@ -94,7 +105,13 @@ export function consentRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/history',
     {
-      config: { access: 'public' },
+      config: {
+        access: 'reader',
+        isOwn({ query }, key) {
+          const [about, author] = [textIn(query, 'about'), textIn(query, 'author')]
+          return about === undefined ? author === key : isIdentityOf(key, about, { now: true })
+        },
+      },
       schema: {
         tags: ['consent'],
         summary: 'Transactions of the main chain that name an id, or that a key signed, newest first',

@@ -4,6 +4,7 @@ import type { EmrNode, NodeEvents } from '../../node/emr-node.js'
 import { cidToHex } from '../../protocol/cid.js'
 import { type PaperBlock, paperBlock } from '../paper-json.js'
 import { Bytes, problems, signalOf, type TypedServer } from '../route.js'
+import { serverSentEvent } from '../server-sent-event.js'
 
 /** `GET /events`: what happens, as server-sent events. */
 export function eventRoutes(server: TypedServer, node: EmrNode): void {
@@ -14,7 +15,7 @@ export function eventRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/events',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['node'],
         summary: 'Each change of the chain, as it happens',
@@ -25,25 +26,28 @@ export function eventRoutes(server: TypedServer, node: EmrNode): void {
         },
       },
     },
-    async (_request, reply) => {
+    async ({ readsAs }, reply) => {
       reply.type('text/event-stream').header('cache-control', 'no-store')
-      return Readable.from(eventsOf(node, AbortSignal.any([signalOf(reply), closing.signal])))
+      // A stream outlives the certificate that opened it.
+      const mayGoOn = (): boolean => readsAs === undefined || node.readers.mayRead(readsAs)
+      return Readable.from(eventsOf(node, AbortSignal.any([signalOf(reply), closing.signal]), mayGoOn))
     },
   )
 }
 
-async function* eventsOf(node: EmrNode, signal: AbortSignal): AsyncGenerator<string> {
+async function* eventsOf(node: EmrNode, signal: AbortSignal, mayGoOn: () => boolean): AsyncGenerator<string> {
   try {
     const changes = on(node.events, 'tip', { signal })
     yield ': listening\n\n'
     for await (const [change] of changes as AsyncIterable<NodeEvents['tip']>) {
+      if (!mayGoOn()) return
       const connected: PaperBlock[] = []
       for (const { header } of change.connected) {
         const block = await node.block(header.id)
         if (block) connected.push(paperBlock(block))
       }
       const disconnected = change.disconnected.map(({ header }) => cidToHex(header.id))
-      yield `event: tip\ndata: ${JSON.stringify({ connected, disconnected, length: change.tip.header.height + 1 })}\n\n`
+      yield serverSentEvent('tip', { connected, disconnected, length: change.tip.header.height + 1 })
     }
   } catch (error) {
     if (!signal.aborted) throw error

@@ -48,6 +48,7 @@ export function healthRoutes(server: TypedServer, node: EmrNode): void {
             key: Type.String({ description: 'Ed25519 key of the node, hexadecimal' }),
             url: Type.String(),
             clearLabels: Type.Boolean({ description: 'whether records carry names in clear here' }),
+            administrators: Type.Boolean({ description: 'whether they say here who acts, mines and reads' }),
             uptime: Type.Integer({ description: 'seconds since the node was opened' }),
             tip: Type.Object({
               ...TipMessage.properties,
@@ -93,6 +94,7 @@ const statusView = (status: NodeStatus, { network }: EmrNode) => {
     ...same,
     genesis: status.genesis.toString(),
     clearLabels: network.clearLabels,
+    administrators: network.administrators !== null,
     uptime: Math.max(0, Math.floor((now - startedAt) / 1_000)),
     tip: {
       id: tip.header.id.toString(),

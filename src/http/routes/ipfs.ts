@@ -45,7 +45,7 @@ export function ipfsRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/files/:cid',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['files'],
         summary: 'The bytes of a file, fetched from peers where this node lacks it',

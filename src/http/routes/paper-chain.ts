@@ -73,7 +73,7 @@ export function paperChainRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/get_chain',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['paper'],
         summary: 'The chain, or a part of it',
@@ -107,7 +107,7 @@ export function paperChainRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/is_valid',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['paper'],
         summary: 'Check the whole chain again from genesis',

@@ -55,7 +55,7 @@ export function paperFileRoutes(server: TypedServer, node: EmrNode): void {
   server.post(
     '/get_file_hash',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['paper'],
         summary: 'Find a file on the chain by its name',

@@ -50,7 +50,7 @@ export function peerRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/peers',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['peers'],
         summary: 'The nodes that this one knows',

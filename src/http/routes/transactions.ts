@@ -1,9 +1,11 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { EmrError } from '../../errors.js'
 import type { EmrNode } from '../../node/emr-node.js'
 import { parseChainId } from '../../protocol/cid.js'
 import { PendingMessage } from '../../protocol/peer-messages.js'
 import { Type } from '../../typebox.js'
 import { bodyJson, HistoryEntryJson, OutcomeJson, StandingJson } from '../consent-json.js'
+import { textIn } from '../guard-readers.js'
 import { blockPlace, PaperTransaction, paperTransaction, RecordMatch } from '../paper-json.js'
 import { Bytes, problems, rawBody, type TypedServer, takesOnly } from '../route.js'
 
@@ -34,7 +36,7 @@ export function transactionRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/transactions',
     {
-      config: { access: 'public' },
+      config: { access: 'reader' },
       schema: {
         tags: ['chain'],
         summary: 'Ids of the transactions that wait for a block, oldest first',
@@ -47,7 +49,15 @@ export function transactionRoutes(server: TypedServer, node: EmrNode): void {
   server.get(
     '/transactions/:id',
     {
-      config: { access: 'public' },
+      config: {
+        access: 'reader',
+        // Who signed it, with this key or another of the same identity, may see what became of it. That there is
+        // nothing of an id is no secret.
+        async isOwn({ params }, key) {
+          const found = await node.transaction(parseChainId(textIn(params, 'id') ?? ''))
+          return !found || isSamePerson(node, bytesToHex(found.transaction.from), key)
+        },
+      },
       schema: {
         tags: ['chain'],
         summary: 'A transaction and where it stands',
@@ -107,4 +117,9 @@ export function transactionRoutes(server: TypedServer, node: EmrNode): void {
       }
     },
   )
+}
+
+function isSamePerson({ readers }: EmrNode, one: string, other: string): boolean {
+  const identity = readers.ownerOf(one)?.identity
+  return one === other || (identity !== undefined && readers.ownerOf(other)?.identity.equals(identity) === true)
 }
