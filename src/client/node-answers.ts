@@ -137,13 +137,20 @@ export type IdentityAnswer = Static<typeof IdentityAnswer>
 export const DecideAnswer = Type.Object({ allowed: Type.Boolean(), result: Outcome, time: Whole })
 export type DecideAnswer = Static<typeof DecideAnswer>
 
-const HistoryEntry = Type.Object({
+const PendingEntry = Type.Object({
   id: Id,
   kind: Type.String(),
   at: Whole,
   author: Type.String(),
   body: Type.Unknown(),
   result: Outcome,
+})
+/** A transaction that waits for a block, and what the contract would say to it now. */
+export type PendingEntry = Static<typeof PendingEntry>
+export const PendingEntriesAnswer = Type.Object({ entries: Type.Array(PendingEntry) })
+
+const HistoryEntry = Type.Object({
+  ...PendingEntry.properties,
   standing: Type.Optional(Standing),
   block: BlockPlace,
   confirmations: Type.Integer({ minimum: 1 }),
@@ -151,7 +158,7 @@ const HistoryEntry = Type.Object({
 })
 /** A transaction of the main chain and what the contract said to it. */
 export type HistoryEntry = Static<typeof HistoryEntry>
-export const HistoryAnswer = Type.Object({ entries: Type.Array(HistoryEntry) })
+export const HistoryAnswer = Type.Object({ entries: Type.Array(HistoryEntry), next: Type.Optional(Type.String()) })
 
 export const MineAnswer = Type.Object({ message: Type.String(), ...ChainBlock.properties })
 

@@ -1,5 +1,6 @@
 import { concatBytes } from '@noble/hashes/utils.js'
 import { EmrError } from '../errors.js'
+import type { Kind } from '../protocol/bodies/decode-body.js'
 import { parseChainId } from '../protocol/cid.js'
 import { decodeTransaction, type SignedTransaction } from '../protocol/transaction.js'
 import { Value } from '../typebox.js'
@@ -18,6 +19,8 @@ import {
   type PeerEntry,
   PeersAnswer,
   PendingAnswer,
+  PendingEntriesAnswer,
+  type PendingEntry,
   StatusAnswer,
   SubmitAnswer,
   TipEvent,
@@ -72,11 +75,13 @@ export interface NodeClient {
   identityOfKey(key: string, options?: CallOptions): Promise<IdentityAnswer>
   /** What consent says to a question now, by the chain of the node. */
   decide(question: DecideQuestion, options?: CallOptions): Promise<DecideAnswer>
-  /** Transactions that name an id, or that a key signed, newest first, fetched in pages. */
+  /** Transactions that name an id, or that a key signed, all or of one kind, newest first, fetched in pages. */
   history(
-    about: { about: string } | { author: string },
+    about: ({ about: string } | { author: string }) & { kind?: Kind },
     options?: CallOptions,
   ): AsyncGenerator<HistoryEntry, void, undefined>
+  /** Transactions that wait for a block and name an id, oldest first. */
+  pendingAbout(id: string, options?: CallOptions): Promise<PendingEntry[]>
   /** Ids of the transactions that wait for a block, oldest first. */
   pendingTransactions(options?: CallOptions): Promise<string[]>
   /** Mines one block. Takes as long as it takes; `signal` ends the search. */
@@ -199,11 +204,19 @@ export function createNodeClient(
     async *history(about, options = {}) {
       const asked = new URLSearchParams({ ...about, limit: String(HISTORY_PAGE) })
       for (;;) {
-        const { entries } = await node.json(`/history?${asked}`, HistoryAnswer, options)
+        const { entries, next } = await node.json(`/history?${asked}`, HistoryAnswer, options)
         yield* entries
-        const last = entries.at(-1)
-        if (!last || entries.length < HISTORY_PAGE) return
-        asked.set('before', last.next)
+        if (next === undefined) return
+        asked.set('before', next)
+      }
+    },
+    async pendingAbout(id, options = {}) {
+      const found: PendingEntry[] = []
+      for (;;) {
+        const asked = new URLSearchParams({ about: id, limit: String(HISTORY_PAGE), offset: String(found.length) })
+        const { entries } = await node.json(`/history/pending?${asked}`, PendingEntriesAnswer, options)
+        found.push(...entries)
+        if (entries.length < HISTORY_PAGE) return found
       }
     },
     pendingTransactions: async (options = {}) => (await node.json('/transactions', PendingAnswer, options)).pending,

@@ -1,5 +1,5 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
-import type { HistoryEntry, IdentityNow } from '../node/consent-reads.js'
+import type { HistoryEntry, IdentityNow, PendingEntry } from '../node/consent-reads.js'
 import { CHAIN_CID_LENGTH, chainCidAt, decodeFileCid, isChainCidAt } from '../protocol/cid.js'
 import { roleName } from '../protocol/consent-vocabulary.js'
 import { clearLabelOf, type SignedTransaction } from '../protocol/transaction.js'
@@ -36,13 +36,17 @@ export const StandingJson = Type.Object({
   used: Type.Optional(Type.Integer({ description: 'accesses so far' })),
 })
 
-export const HistoryEntryJson = Type.Object({
+export const PendingEntryJson = Type.Object({
   id: IdText,
   kind: Type.String(),
   at: Type.Integer({ description: 'when it was signed, in ms since 1970' }),
   author: KeyText,
   body: Type.Unsafe<unknown>({ description: 'as docs/protocol.md has it: ids as CIDs, other bytes hexadecimal' }),
   result: OutcomeJson,
+})
+
+export const HistoryEntryJson = Type.Object({
+  ...PendingEntryJson.properties,
   standing: Type.Optional(StandingJson),
   block: RecordMatch.properties.block,
   confirmations: Type.Integer(),
@@ -88,15 +92,19 @@ function jsonOf(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, jsonOf(field)]))
 }
 
+export const pendingEntryJson = ({ transaction, result }: PendingEntry): Static<typeof PendingEntryJson> => ({
+  id: transaction.id.toString(),
+  kind: transaction.kind,
+  at: transaction.at,
+  author: bytesToHex(transaction.from),
+  body: bodyJson(transaction),
+  result: { ...result },
+})
+
 export function historyEntryJson(entry: HistoryEntry): Static<typeof HistoryEntryJson> {
-  const { transaction, result, standing, block, confirmations, height, position } = entry
+  const { standing, block, confirmations, height, position } = entry
   return {
-    id: transaction.id.toString(),
-    kind: transaction.kind,
-    at: transaction.at,
-    author: bytesToHex(transaction.from),
-    body: bodyJson(transaction),
-    result: { ...result },
+    ...pendingEntryJson(entry),
     ...(standing ? { standing: { ...standing } } : {}),
     block: blockPlace(block.header),
     confirmations,

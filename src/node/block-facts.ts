@@ -4,6 +4,7 @@ import type { BlockFacts, LookupKey } from '../ledger/block-entry.js'
 import type { BlockReader } from '../ledger/chain-blocks.js'
 import { type Block, blockFromSections, type Section } from '../protocol/block.js'
 import { isConsentRecord } from '../protocol/bodies/record.js'
+import { equalBytes } from '../protocol/canonical.js'
 import { isHeaderSection } from '../protocol/car.js'
 import { decodeFileCid } from '../protocol/cid.js'
 import { decodeHeader } from '../protocol/header.js'
@@ -32,12 +33,20 @@ export const authorKey = (key: Uint8Array): LookupKey => ({ namespace: 'author',
 
 const ABOUT = ['patient', 'grantee', 'record', 'supersedes', 'subject', 'certificate', 'grant', 'previous', 'erasure']
 
+/** The ids that a transaction names, some of them twice; none of a record without consent. */
+function namedBy({ kind, body }: SignedTransaction): Uint8Array[] {
+  if (kind === 'record' && !isConsentRecord(body)) return []
+  return ABOUT.map((name): unknown => Reflect.get(body, name)).filter((id) => id instanceof Uint8Array)
+}
+
+/** Whether a transaction names a person, record, grant, certificate or erasure by its id. */
+export const isAbout = (transaction: SignedTransaction, id: Uint8Array): boolean =>
+  namedBy(transaction).some((one) => equalBytes(one, id))
+
 function lookupsOf(transaction: SignedTransaction): LookupKey[] {
   const { kind, body, from } = transaction
   if (kind !== 'record' || isConsentRecord(body)) {
-    const fields: Readonly<Record<string, unknown>> = { ...body }
-    const named = ABOUT.map((name) => fields[name]).filter((id) => id instanceof Uint8Array)
-    const ids = new Map(named.map((id) => [Buffer.from(id).toString('latin1'), id]))
+    const ids = new Map(namedBy(transaction).map((id) => [Buffer.from(id).toString('latin1'), id]))
     const file = fileOf(transaction)
     return [...(file ? [fileKey(file)] : []), ...Array.from(ids.values(), aboutKey), authorKey(from)]
   }

@@ -8,11 +8,12 @@ import { EmrError } from '../errors.js'
 import type { LookupKey } from '../ledger/block-entry.js'
 import type { Ledger } from '../ledger/ledger.js'
 import type { ChainPosition } from '../ledger/lookup-table.js'
+import type { Kind } from '../protocol/bodies/decode-body.js'
 import type { IdentityBody } from '../protocol/bodies/identity.js'
 import { chainCidAt } from '../protocol/cid.js'
 import { recordClasses } from '../protocol/consent-vocabulary.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
-import { aboutKey, authorKey } from './block-facts.js'
+import { aboutKey, authorKey, isAbout } from './block-facts.js'
 import type { RecordOnChain, TransactionStatus } from './record-on-chain.js'
 
 /** A person, organisation or node as its newest version has it. */
@@ -41,6 +42,8 @@ export type Standing =
 
 /** Which transactions are looked for: those that name this id, or those that this Ed25519 key signed. */
 export type HistoryQuery = ({ readonly about: CID } | { readonly author: Uint8Array }) & {
+  /** Only transactions of this kind. */
+  readonly kind?: Kind
   readonly limit: number
   readonly before?: ChainPosition
 }
@@ -51,7 +54,24 @@ export interface HistoryEntry extends RecordOnChain, ChainPosition {
   readonly standing: Standing | undefined
 }
 
-/** What people ask of identities and consent; it is all of the main chain, up to the tip. */
+/** A part of a history. */
+export interface HistoryPage {
+  readonly entries: HistoryEntry[]
+  /** Where to go on; absent where nothing is older. Where one kind is asked for there may be few entries, or none, before it. */
+  readonly next?: ChainPosition
+}
+
+/** How many transactions are read for one question, and how many at a time. */
+const MOST_READ = 1_000
+const READ_AT_ONCE = 100
+
+/** A transaction that waits for a block, and what the contract would say to it now. */
+export interface PendingEntry {
+  readonly transaction: SignedTransaction
+  readonly result: Outcome
+}
+
+/** What people ask of identities and consent; it is all of the main chain, up to the tip, where nothing else is said. */
 export interface ConsentReads {
   identity(id: CID): Promise<IdentityNow | undefined>
   /** Whose key this is, or was before it was replaced. */
@@ -62,7 +82,9 @@ export interface ConsentReads {
   /** What consent says at the later of the tip's time and this node's clock. */
   decide(question: Question): { result: Outcome; time: number }
   /** Newest first, from the main chain. */
-  history(query: HistoryQuery): Promise<HistoryEntry[]>
+  history(query: HistoryQuery): Promise<HistoryPage>
+  /** What waits for a block and names this id, in the order of its arrival, from the one after `offset` others. */
+  pendingAbout(id: CID, page: { limit: number; offset: number }): PendingEntry[]
 }
 
 export interface ConsentReadsDependencies {
@@ -71,6 +93,8 @@ export interface ConsentReadsDependencies {
   status(id: CID): Promise<TransactionStatus | undefined>
   /** Result codes of transactions in the next block. */
   resultsOf(transactions: readonly SignedTransaction[], time: number): Uint8Array
+  /** The transactions that wait for a block, in the order of their arrival. */
+  pending(): Iterable<SignedTransaction>
   tipTime(): number
   now(): number
 }
@@ -83,7 +107,7 @@ function outcomeOf(code: number): Outcome {
 const RECORD_STATES = ['current', 'superseded', 'erased'] as const
 
 export function createConsentReads(dependencies: ConsentReadsDependencies): ConsentReads {
-  const { ledger, status, resultsOf, tipTime, now } = dependencies
+  const { ledger, status, resultsOf, pending, tipTime, now } = dependencies
   const state: ReadState = ledger.contract
   const laterTime = (): number => Math.max(tipTime(), now())
 
@@ -119,6 +143,9 @@ export function createConsentReads(dependencies: ConsentReadsDependencies): Cons
     return grant && { of: 'grant', revoked: isRevoked(state, grant), used: countOf(state, tables.uses, bytes) }
   }
 
+  const resultOfWaiting = (transaction: SignedTransaction): Outcome =>
+    outcomeOf(resultsOf([transaction], laterTime())[0] ?? 0)
+
   return {
     identity,
     async identityOfKey(key) {
@@ -129,7 +156,7 @@ export function createConsentReads(dependencies: ConsentReadsDependencies): Cons
     standing,
 
     result(found) {
-      if (found.state === 'pending') return outcomeOf(resultsOf([found.transaction], laterTime())[0] ?? 0)
+      if (found.state === 'pending') return resultOfWaiting(found.transaction)
       const place = ledger.confirmation(found.transaction.id)
       if (!place) throw new EmrError('transaction_unknown')
       return resultAt(place)
@@ -140,15 +167,33 @@ export function createConsentReads(dependencies: ConsentReadsDependencies): Cons
       return { result: outcomeOf(decide(state, question, time)), time }
     },
 
-    async history({ limit, before, ...query }) {
+    async history({ limit, before, kind, ...query }) {
       const key: LookupKey = 'about' in query ? aboutKey(query.about.bytes) : authorKey(query.author)
       const entries: HistoryEntry[] = []
-      for (const match of ledger.newest(key, { limit, ...(before ? { before } : {}) })) {
-        const found = await status(match.id)
-        // The main chain may change between two reads; the next question shows the new one.
-        if (found?.state !== 'confirmed') continue
-        const { height, position } = match
-        entries.push({ ...found, height, position, result: resultAt(match), standing: standing(match.id) })
+      let next = before
+      for (let read = 0; read < MOST_READ; read += READ_AT_ONCE) {
+        const matches = ledger.newest(key, { limit: READ_AT_ONCE, ...(next ? { before: next } : {}) })
+        for (const match of matches) {
+          const { height, position } = match
+          next = { height, position }
+          const found = await status(match.id)
+          // The main chain may change between two reads; the next question shows the new one.
+          if (found?.state !== 'confirmed' || (kind && found.transaction.kind !== kind)) continue
+          entries.push({ ...found, height, position, result: resultAt(match), standing: standing(match.id) })
+          if (entries.length === limit) return { entries, next }
+        }
+        if (matches.length < READ_AT_ONCE) return { entries }
+      }
+      return { entries, ...(next ? { next } : {}) }
+    },
+
+    pendingAbout({ bytes }, { limit, offset }) {
+      const entries: PendingEntry[] = []
+      let passed = 0
+      for (const transaction of pending()) {
+        if (!isAbout(transaction, bytes) || passed++ < offset) continue
+        entries.push({ transaction, result: resultOfWaiting(transaction) })
+        if (entries.length === limit) break
       }
       return entries
     },

@@ -224,11 +224,8 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   })
 
   const consent = createConsentReads({
-    ledger,
-    status: records.status,
-    resultsOf: chain.resultsOf,
+    ...{ ledger, status: records.status, resultsOf: chain.resultsOf, pending: mempool.all, now },
     tipTime: () => chain.tip().header.time,
-    now,
   })
 
   chain.onTipChanged(({ tip, connected, disconnected, taken, returned }) => {

@@ -343,6 +343,7 @@ t.test('/openapi.json', async (t) => {
     'GET /headers',
     'GET /healthz',
     'GET /history',
+    'GET /history/pending',
     'GET /identities',
     'GET /identities/{id}',
     'GET /ipfs/{cid}',

@@ -2,7 +2,7 @@ import { hexToBytes } from '@noble/hashes/utils.js'
 import { EmrError } from '../../errors.js'
 import { decodeBody, isKind, type KindAndBody } from '../../protocol/bodies/decode-body.js'
 import { parseChainId, parseFileCid } from '../../protocol/cid.js'
-import type { HistoryEntry } from '../node-answers.js'
+import type { PendingEntry } from '../node-answers.js'
 
 /**
  * The kind and body of an entry of a history, as strictly read as from the chain. Undefined of a record with a clear
@@ -10,7 +10,7 @@ import type { HistoryEntry } from '../node-answers.js'
  *
  * @throws EmrError `node_unexpected`
  */
-export function entryBody({ kind, body }: Pick<HistoryEntry, 'kind' | 'body'>): KindAndBody | undefined {
+export function entryBody({ kind, body }: Pick<PendingEntry, 'kind' | 'body'>): KindAndBody | undefined {
   try {
     if (!isKind(kind)) throw new Error('unknown kind')
     const fields = fromJson(body)

@@ -1,10 +1,19 @@
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { EmrError } from '../../errors.js'
 import type { EmrNode } from '../../node/emr-node.js'
+import { kinds } from '../../protocol/bodies/decode-body.js'
 import { parseChainId } from '../../protocol/cid.js'
 import { actions, purposes } from '../../protocol/consent-vocabulary.js'
 import { Type } from '../../typebox.js'
-import { HistoryEntryJson, historyEntryJson, IdentityJson, identityJson, OutcomeJson } from '../consent-json.js'
+import {
+  HistoryEntryJson,
+  historyEntryJson,
+  IdentityJson,
+  identityJson,
+  OutcomeJson,
+  PendingEntryJson,
+  pendingEntryJson,
+} from '../consent-json.js'
 import { textIn } from '../guard-readers.js'
 import { problems, type TypedServer, WholeNumberText } from '../route.js'
 
@@ -120,6 +129,7 @@ export function consentRoutes(server: TypedServer, node: EmrNode): void {
           {
             about: Type.Optional(Id),
             author: Type.Optional(Key),
+            kind: Type.Optional(Type.Enum([...kinds], { description: 'only transactions of this kind' })),
             limit: Type.Optional(WholeNumberText),
             before: Type.Optional(
               Type.String({ pattern: '^\\d{1,10}\\.\\d{1,10}$', description: '`next` of the last entry so far' }),
@@ -127,20 +137,64 @@ export function consentRoutes(server: TypedServer, node: EmrNode): void {
           },
           { additionalProperties: false },
         ),
-        response: { 200: Type.Object({ entries: Type.Array(HistoryEntryJson) }), ...problems },
+        response: {
+          200: Type.Object({
+            entries: Type.Array(HistoryEntryJson),
+            next: Type.Optional(
+              Type.String({ description: '`before` of the question for what is older, if there is any' }),
+            ),
+          }),
+          ...problems,
+        },
       },
     },
-    async ({ query: { about, author, limit, before } }) => {
+    async ({ query: { about, author, kind, limit, before } }) => {
       const most = Math.min(Number(limit ?? MOST_ENTRIES), MOST_ENTRIES)
       const [height = 0, position = 0] = (before ?? '').split('.').map(Number)
       if (Math.max(height, position) > MOST_IN_FOUR_BYTES) throw new EmrError('bad_request', 'before: no such place.')
-      const paging = { limit: most, ...(before === undefined ? {} : { before: { height, position } }) }
+      const paging = {
+        limit: most,
+        ...(kind ? { kind } : {}),
+        ...(before === undefined ? {} : { before: { height, position } }),
+      }
       if ((about === undefined) === (author === undefined)) {
         throw new EmrError('bad_request', 'Send either about or author.')
       }
       const query = about !== undefined ? { about: parseChainId(about) } : { author: hexToBytes(author ?? '') }
-      const entries = await consent.history({ ...query, ...paging })
-      return { entries: entries.map(historyEntryJson) }
+      const { entries, next } = await consent.history({ ...query, ...paging })
+      return { entries: entries.map(historyEntryJson), ...(next ? { next: `${next.height}.${next.position}` } : {}) }
+    },
+  )
+
+  server.get(
+    '/history/pending',
+    {
+      config: {
+        access: 'reader',
+        async isOwn({ query }, key) {
+          const about = textIn(query, 'about')
+          if (about === undefined || isIdentityOf(key, about, { now: true })) return about !== undefined
+          // The next version names the one before it.
+          return (
+            readers.ownerOf(key)?.isCurrent === true &&
+            (await consent.identityOfKey(hexToBytes(key)))?.version.toString() === about
+          )
+        },
+      },
+      schema: {
+        tags: ['consent'],
+        summary: 'Transactions that wait for a block and name an id, oldest first',
+        description: 'The result is what the contract would say to each now, by itself.',
+        querystring: Type.Object(
+          { about: Id, limit: Type.Optional(WholeNumberText), offset: Type.Optional(WholeNumberText) },
+          { additionalProperties: false },
+        ),
+        response: { 200: Type.Object({ entries: Type.Array(PendingEntryJson) }), ...problems },
+      },
+    },
+    async ({ query: { about, limit, offset } }) => {
+      const page = { limit: Math.min(Number(limit ?? MOST_ENTRIES), MOST_ENTRIES), offset: Number(offset ?? 0) }
+      return { entries: consent.pendingAbout(parseChainId(about), page).map(pendingEntryJson) }
     },
   )
 }

@@ -39,6 +39,9 @@ const decoders: { readonly [K in Kind]: (body: unknown) => { readonly kind: K; r
   erasure_receipt: (body) => ({ kind: 'erasure_receipt', body: decodeErasureReceipt(body) }),
 }
 
+/** All kinds. */
+export const kinds = Object.keys(decoders) as readonly Kind[]
+
 /** Whether `kind` names a kind of transaction. */
 export const isKind = (kind: unknown): kind is Kind => typeof kind === 'string' && Object.hasOwn(decoders, kind)
 
