@@ -25,6 +25,8 @@ export const errors = {
   not_found: entry('There is nothing at this address.'),
   method_not_allowed: entry('This address does not take this method.'),
   unsupported_media_type: entry('The content type is not one that this call takes.'),
+  not_acceptable: entry('The answer is not given in any form that the request accepts.'),
+  not_cached: entry('The request wants only what is here already, and it is not.'),
   range_unsatisfiable: entry('No byte of what is asked for lies in this range.'),
   body_too_large: entry('The request is larger than this call takes.'),
   headers_too_large: entry('The address and headers of the request are larger than the node takes.'),

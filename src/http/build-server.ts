@@ -18,6 +18,7 @@ import { announcementRoutes } from './routes/announcements.js'
 import { blockRoutes } from './routes/blocks.js'
 import { consentRoutes } from './routes/consent.js'
 import { eventRoutes } from './routes/events.js'
+import { gatewayRoutes } from './routes/gateway.js'
 import { healthRoutes } from './routes/health.js'
 import { ipfsRoutes } from './routes/ipfs.js'
 import { paperChainRoutes } from './routes/paper-chain.js'
@@ -115,6 +116,7 @@ export async function buildServer(
     blockRoutes,
     peerRoutes,
     announcementRoutes,
+    gatewayRoutes,
     ipfsRoutes,
     healthRoutes,
     eventRoutes,

@@ -6,6 +6,8 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
   not_found: 404,
   method_not_allowed: 405,
   unsupported_media_type: 415,
+  not_acceptable: 406,
+  not_cached: 412,
   range_unsatisfiable: 416,
   body_too_large: 413,
   headers_too_large: 431,

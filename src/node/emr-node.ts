@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import type { CID } from 'multiformats/cid'
 import type { StoredBlock } from '../chain/chain-store.js'
 import type { ErrorCode } from '../errors.js'
+import type { CarShape } from '../files/file-store.js'
 import type { Peer, Sender } from '../network/peer-book.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
@@ -57,8 +58,11 @@ export interface EmrNode {
   findFiles(query: { name: string; user_id?: string }): Promise<RecordOnChain[]>
   /** Writes a file into the download folder, fetched from peers where this node lacks it. */
   getFile(cid: CID, signal: AbortSignal): Promise<{ path: string; size: number }>
-  /** A file of this node's own store as a CAR, or one block of it; both throw `file_unavailable`. */
-  fileAsCar(cid: CID): Promise<FileBytes>
+  /**
+   * A file of this node's own store as a CAR, of which the root has been read and checked, or one block of it; both
+   * throw `file_unavailable`. The bytes must be read to their end, or be let go by `return`.
+   */
+  fileAsCar(cid: CID, shape?: CarShape): Promise<FileBytes>
   fileBlock(cid: CID): Promise<Uint8Array>
   /** The contents of a file, fetched from peers where this node lacks it. */
   readFile(cid: CID, signal: AbortSignal): Promise<FileBytes>

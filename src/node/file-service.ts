@@ -5,9 +5,10 @@ import { EmrError, isEmrError } from '../errors.js'
 import { type BlockBuffers, createBlockBuffers } from '../files/block-buffers.js'
 import { matchesCid, normalCid } from '../files/file-block.js'
 import { describeFile } from '../files/file-node.js'
-import type { FileStore } from '../files/file-store.js'
+import type { CarShape, FileStore } from '../files/file-store.js'
 import type { JsonTable } from '../ledger/json-table.js'
 import type { Network } from '../network/network.js'
+import { begun } from './begun.js'
 import { download, safeBaseName } from './download.js'
 import type { FileBytes, NamedFile, OpenFile } from './emr-node.js'
 import { openUnderRoot } from './file-root.js'
@@ -37,8 +38,8 @@ export interface FileService {
   describe(cid: CID, signal: AbortSignal): Promise<{ name: string | undefined; size: number }>
   getFile(cid: CID, signal: AbortSignal): Promise<{ path: string; size: number }>
   readFile(cid: CID, signal: AbortSignal): Promise<FileBytes>
-  fileAsCar(cid: CID): Promise<FileBytes>
   openFile(cid: CID, signal: AbortSignal): Promise<OpenFile>
+  fileAsCar(cid: CID, shape?: CarShape): Promise<FileBytes>
   fileBlock(cid: CID): Promise<Uint8Array>
 }
 
@@ -109,9 +110,9 @@ export function createFileService(dependencies: FileServiceDependencies, options
       }
     },
 
-    async fileAsCar(cid) {
+    async fileAsCar(cid, shape) {
       if (!(await store.has(cid))) throw new EmrError('file_unavailable')
-      return lend((buffers) => store.exportCar(cid, { buffers }))
+      return begun(lend((buffers) => store.exportCar(cid, { buffers }, shape)))
     },
     fileBlock: (cid) => store.getBlock(cid),
   }

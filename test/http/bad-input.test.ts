@@ -139,7 +139,7 @@ t.test('labels, names and CIDs', async (t) => {
     ['another letter', HELLO.replace('8', '0')],
     ['a block of the chain', node.node.genesis.toString()],
     ['another hash', 'bafkr4ihkr4ld3m4gqkjf4reryxsy2s5tkbxprqkow6fin2iiyvreuzzab4'],
-    ['an identity hash', 'bafkqabtimvwgy3yk'],
+    ['an identity hash of dag-pb', 'bafyaaaa'],
     ['a path out', '../../etc/passwd'],
   ]
   const cases: Case[] = cids.flatMap(([what, cid]): Case[] => [
@@ -148,6 +148,7 @@ t.test('labels, names and CIDs', async (t) => {
     [what, `/ipfs/${encodeURIComponent(cid)}?format=car`, {}, 400, 'malformed_cid'],
     [what, `/files/${encodeURIComponent(cid)}`, {}, 400, 'malformed_cid'],
   ])
+  cases.push(['a block within its CID', '/files/bafkqabtimvwgy3yk', {}, 400, 'malformed_cid'])
   const unknown = 'QmYCqoyEQcARyEVfsk1hNqtzdWYpeyq22wqu8TMWdtwdAY'
   await refuse(t, node, [
     ...cases,

@@ -355,6 +355,7 @@ t.test('/openapi.json', async (t) => {
     'GET /status',
     'GET /transactions',
     'GET /transactions/{id}',
+    'HEAD /ipfs/{cid}',
     'POST /add_hash',
     'POST /add_transaction',
     'POST /announcements',

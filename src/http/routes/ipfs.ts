@@ -8,39 +8,9 @@ import { type ByteRange, type RangeRequest, requestedRange } from '../byte-range
 import { streamOf } from '../file-stream.js'
 import { Bytes, problems, signalOf, type TypedServer } from '../route.js'
 
-/** `GET /ipfs/:cid`: files as blocks, which whoever asks can check; `GET /files/:cid`: their bytes. Both are encrypted and for all. */
+/** `GET /files/:cid`: the bytes of files, which are encrypted and for all. */
 export function ipfsRoutes(server: TypedServer, node: EmrNode): void {
   const params = Type.Object({ cid: Type.String({ minLength: 1, maxLength: 128 }) })
-
-  server.get(
-    '/ipfs/:cid',
-    {
-      config: { access: 'public' },
-      schema: {
-        tags: ['files'],
-        summary: 'A file that this node holds, as a CAR, or one of its blocks',
-        params,
-        querystring: Type.Object({ format: Type.Enum(['car', 'raw']) }, { additionalProperties: false }),
-        response: {
-          200: {
-            description: 'checkable against the CID',
-            content: { 'application/vnd.ipld.car': { schema: Bytes }, 'application/vnd.ipld.raw': { schema: Bytes } },
-          },
-          ...problems,
-        },
-      },
-    },
-    async (request, reply) => {
-      const cid = parseFileCid(request.params.cid)
-      reply.header('x-content-type-options', 'nosniff')
-      if (request.query.format === 'raw') {
-        reply.type('application/vnd.ipld.raw')
-        return Buffer.from(await node.fileBlock(cid))
-      }
-      reply.type('application/vnd.ipld.car; version=1; order=dfs; dups=n')
-      return streamOf(await node.fileAsCar(cid), reply.raw)
-    },
-  )
 
   server.get(
     '/files/:cid',
