@@ -15,6 +15,7 @@ const placeholders: Readonly<Record<OptionName, string>> = {
   data: '<dir>',
   network: '<paper|file>',
   ipfs: '<url|embedded>',
+  ipfsCluster: '<url>',
   peer: '<url...>',
   allowPeer: '<cidr|host...>',
   mine: '',

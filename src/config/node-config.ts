@@ -20,6 +20,7 @@ export const NodeOptions = Type.Object(
     data: text('folder of the chain, the files and the key of the node'),
     network: text('"paper", or a file of network parameters'),
     ipfs: text('URL of a Kubo RPC API, or "embedded"; without it, a Kubo on port 5001 if it answers, else embedded'),
+    ipfsCluster: text('URL of the REST API of the IPFS Cluster whose proxy --ipfs names'),
     peer: Type.Array(text('URL'), { description: 'URL of a node to connect to; may be given several times' }),
     allowPeer: Type.Array(text('host'), {
       description:
@@ -48,7 +49,7 @@ export type PartialNodeOptions = Static<typeof PartialNodeOptions>
 
 /** A complete configuration. Only what `Open` names may be absent. */
 export type NodeConfig = Omit<NodeOptions, Open> & Pick<PartialNodeOptions, Open>
-type Open = 'ipfs' | 'miningThreads' | 'tlsCert' | 'tlsKey' | 'tlsCa' | 'publicUrl'
+type Open = 'ipfs' | 'ipfsCluster' | 'miningThreads' | 'tlsCert' | 'tlsKey' | 'tlsCa' | 'publicUrl'
 
 /** What holds where no source says otherwise. `data` and `downloads` follow from the port. */
 export const DEFAULT_OPTIONS = {

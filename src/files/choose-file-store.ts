@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { EmrError } from '../errors.js'
 import { createEmbeddedFileStore } from './embedded/create-embedded-file-store.js'
 import type { FileStore } from './file-store.js'
 import type { KuboTimeouts } from './kubo/create-kubo-file-store.js'
@@ -12,15 +13,24 @@ export interface FileStoreOptions {
   readonly folder: string
   /** Authorization header for the daemon. */
   readonly authorization?: string | undefined
+  /** The REST API of the IPFS Cluster whose proxy the chosen address is. */
+  readonly cluster?: URL | undefined
   readonly timeouts?: Partial<KuboTimeouts> | undefined
 }
 
-/** Opens the chosen store. A daemon is not asked yet; `health` tells whether it is there. */
+/**
+ * Opens the chosen store. A daemon is not asked yet; `health` tells whether it is there.
+ *
+ * @throws EmrError `config_invalid`
+ */
 export async function openFileStore(
   choice: FileStoreChoice,
   { folder, ...kubo }: FileStoreOptions,
 ): Promise<FileStore> {
-  if (choice === 'embedded') return createEmbeddedFileStore({ folder })
+  if (choice === 'embedded') {
+    if (kubo.cluster) throw new EmrError('config_invalid', 'ipfsCluster: the file store is the embedded one.')
+    return createEmbeddedFileStore({ folder })
+  }
   const { createKuboFileStore } = await loadKubo()
   return createKuboFileStore({ url: choice, ...kubo })
 }

@@ -60,6 +60,16 @@ export interface BlockCall extends FileStoreCall {
   readonly within?: CID | undefined
 }
 
+/** How many copies a store that keeps them on several machines has of a file, and how each machine stands. */
+export interface Replication {
+  /** Machines that have pinned it whole. */
+  readonly pinned: number
+  /** Least and most copies that are wanted; -1 is one on every machine. */
+  readonly wanted: { readonly least: number; readonly most: number }
+  /** Each machine of the store, by name; `state` as IPFS Cluster calls it, such as `pinned`, `pinning`, `remote`. */
+  readonly machines: readonly { readonly name: string; readonly state: string; readonly error?: string }[]
+}
+
 /**
  * A content store: files as UnixFS by Kubo's profile `unixfs-v0-2015`, named by CID. Whatever it answers was checked
  * against that CID: right bytes or an error, never wrong bytes, never silently short. A CID may be given as CIDv0 or
@@ -113,6 +123,13 @@ export interface FileStore {
    * `file_too_large`, `cancelled`
    */
   importCar(cid: CID, source: AsyncIterable<Uint8Array>, limits?: ImportLimits): Promise<StoredFile>
+
+  /**
+   * Where the copies of a file are; absent in a store that does not know. Undefined for a file that it does not keep.
+   *
+   * @throws EmrError `file_store_unreachable`, `file_store_timeout`, `file_store_failed`, `cancelled`
+   */
+  replication?(cid: CID, call?: FileStoreCall): Promise<Replication | undefined>
 
   health(): Promise<FileStoreHealth>
 

@@ -1,5 +1,6 @@
+import type { NodeConfig } from '../config/node-config.js'
 import { EmrError } from '../errors.js'
-import { type FileStoreChoice, openFileStore, probeKubo } from '../files/choose-file-store.js'
+import { type FileStoreChoice, type FileStoreOptions, openFileStore, probeKubo } from '../files/choose-file-store.js'
 import type { FileStore } from '../files/file-store.js'
 import type { JsonTable } from '../ledger/json-table.js'
 
@@ -15,13 +16,15 @@ const SETTING = 'fileStore'
  * @throws EmrError `config_invalid` for an address that is no URL
  */
 export async function openChosenStore(
-  wanted: string | undefined,
+  { ipfs: wanted, ipfsCluster }: Pick<NodeConfig, 'ipfs' | 'ipfsCluster'>,
   folder: string,
   settings: JsonTable,
+  timeouts: FileStoreOptions['timeouts'],
 ): Promise<{ store: FileStore; choice: string; isNew: boolean }> {
+  const cluster = ipfsCluster === undefined ? undefined : parseUrl(ipfsCluster, 'ipfsCluster: this is no URL.')
   const remembered = settings.get(SETTING)
   const choice = wanted ?? (typeof remembered === 'string' ? remembered : await probe())
-  const store = await openFileStore(parseChoice(choice), { folder })
+  const store = await openFileStore(parseChoice(choice), { folder, cluster, timeouts })
   if (choice !== remembered) await settings.put(SETTING, choice)
   return { store, choice, isNew: choice !== remembered }
 }
@@ -30,10 +33,13 @@ const probe = async (): Promise<string> =>
   (await probeKubo(PAPERS_KUBO, { timeoutMs: 500 })) ? PAPERS_KUBO.href : 'embedded'
 
 function parseChoice(choice: string): FileStoreChoice {
-  if (choice === 'embedded') return choice
+  return choice === 'embedded' ? choice : parseUrl(choice, 'ipfs: neither "embedded" nor a URL.')
+}
+
+function parseUrl(text: string, otherwise: string): URL {
   try {
-    return new URL(choice)
+    return new URL(text)
   } catch (cause) {
-    throw new EmrError('config_invalid', 'ipfs: neither "embedded" nor a URL.', {}, { cause })
+    throw new EmrError('config_invalid', otherwise, {}, { cause })
   }
 }

@@ -5,6 +5,7 @@ import { loadNetwork } from '../config/load-config.js'
 import type { NodeConfig } from '../config/node-config.js'
 import { loadSodium } from '../crypto/ed25519-sodium-node.js'
 import { isEmrError } from '../errors.js'
+import type { FileStoreOptions } from '../files/choose-file-store.js'
 import { dataFolderPaths } from '../ledger/layout.js'
 import { type Ledger, openLedger } from '../ledger/ledger.js'
 import { createMempool } from '../mempool/mempool.js'
@@ -53,6 +54,8 @@ export interface NodeDependencies {
   readonly networkOptions?: NetworkOptions
   /** How long peers may take to answer, and how much. */
   readonly clientLimits?: ClientLimits
+  /** How long a Kubo daemon may be silent. */
+  readonly kuboTimeouts?: FileStoreOptions['timeouts']
   /** Certificates that vouch for peers, PEM; those of the system by default. */
   readonly peerAuthorities?: Buffer | undefined
 }
@@ -91,10 +94,12 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
 
   const ledgerOptions = ledgerRules(network)
   const ledger = await openLedger(config.data, ledgerOptions)
-  const { signer, fileStore, choice, isNew } = await openRest(config, ledger).catch(async (error: unknown) => {
-    await ledger.close()
-    throw error
-  })
+  const { signer, fileStore, choice, isNew } = await openRest(config, ledger, dependencies.kuboTimeouts).catch(
+    async (error: unknown) => {
+      await ledger.close()
+      throw error
+    },
+  )
   if (ledger.recovery.stateLost)
     logger.warn({}, 'the durable state was missing: pending transactions, peers and settings are lost')
   logger.info({ ...ledger.recovery, fileStore: choice, chosenNow: isNew }, 'data folder open')
@@ -369,11 +374,11 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
 }
 
 /** What else is on the disk of a node, once its folder is its own. */
-async function openRest(config: NodeConfig, ledger: Ledger) {
+async function openRest(config: NodeConfig, ledger: Ledger, timeouts: FileStoreOptions['timeouts']) {
   const paths = dataFolderPaths(config.data)
   const signer = await loadOwnKey(paths.nodeKey, ledger.state.settings)
-  const { store: fileStore, choice, isNew } = await openChosenStore(config.ipfs, paths.files, ledger.state.settings)
-  return { signer, fileStore, choice, isNew }
+  const { store, ...chosen } = await openChosenStore(config, paths.files, ledger.state.settings, timeouts)
+  return { signer, fileStore: store, ...chosen }
 }
 
 /** Whether a peer is known by its key, and this node has to do with it. */

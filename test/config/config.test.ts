@@ -44,6 +44,7 @@ const values: Record<
   data: ['/flag', '/variable', '/variable', '/file'],
   network: ['/flag.json', '/variable.json', '/variable.json', '/file.json'],
   ipfs: ['embedded', 'http://127.0.0.1:5001', 'http://127.0.0.1:5001', 'http://127.0.0.1:5009'],
+  ipfsCluster: ['http://127.0.0.1:1', 'http://127.0.0.1:2', 'http://127.0.0.1:2', 'http://127.0.0.1:3'],
   peer: [['http://a'], 'http://b,http://c', ['http://b', 'http://c'], ['http://d']],
   allowPeer: [['10.0.0.0/8'], 'b.example,c.example', ['b.example', 'c.example'], ['::2']],
   mine: [false, 'true', true, true],

@@ -83,6 +83,11 @@ t.test('variables are read somewhere', async (t) => {
 /** Flags of other programs that the documents name. */
 const FOREIGN_FLAGS = new Set([
   '--pin-roots',
+  '--profile',
+  '--empty-repo',
+  '--migrate',
+  '--consensus',
+  '--bootstrap',
   '--check',
   '--write',
   '--version',

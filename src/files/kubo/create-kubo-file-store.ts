@@ -1,18 +1,20 @@
 import { type AddOptions, create } from 'kubo-rpc-client'
 import type { CID } from 'multiformats/cid'
-import { EmrError } from '../../errors.js'
+import { EmrError, isEmrError } from '../../errors.js'
 import { encodeCarHeader } from '../../protocol/car.js'
 import { abortable, untilAborted } from '../abortable.js'
 import { matchesCid, normalCid } from '../file-block.js'
 import { describeFile } from '../file-node.js'
-import type { FileStore, StoredFile } from '../file-store.js'
+import type { FileStore, FileStoreCall, StoredFile } from '../file-store.js'
 import { importFile } from '../import-file.js'
 import { createOperations } from '../operations.js'
 import { verifyCar } from '../verify-car.js'
 import { carSectionHead, exportFile, readFile } from '../walk-file.js'
+import { createClusterStatus } from './cluster-status.js'
 import { isNotPinned, rpcError } from './rpc-error.js'
 import { createRpcFetch } from './rpc-fetch.js'
 import { upload } from './upload.js'
+import { authorizationHeaders, withoutUser } from './url-user.js'
 import { createWatch } from './watch.js'
 
 /** How long the daemon may be silent, in milliseconds. */
@@ -27,6 +29,8 @@ export interface KuboTimeouts {
   readonly pinMs: number
   /** Until `health` is answered. */
   readonly healthMs: number
+  /** Until the first block of a file comes from another daemon. */
+  readonly firstBlockMs: number
 }
 
 export interface KuboFileStoreOptions {
@@ -34,6 +38,8 @@ export interface KuboFileStoreOptions {
   readonly url: URL
   /** Value of the Authorization header, as Kubo's API.Authorizations or a proxy before it asks for. */
   readonly authorization?: string | undefined
+  /** The REST API of the IPFS Cluster behind whose proxy the daemon is; its user and password as in `url`. */
+  readonly cluster?: URL | undefined
   readonly timeouts?: Partial<KuboTimeouts> | undefined
 }
 
@@ -43,6 +49,7 @@ const TIMEOUTS: KuboTimeouts = {
   idleMs: 60_000,
   pinMs: 600_000,
   healthMs: 2_000,
+  firstBlockMs: 2_000,
 }
 
 /** The profile in full: what is left out would be taken from the daemon's own `Import` settings. */
@@ -67,10 +74,11 @@ const ADD_OPTIONS = {
  *
  * @throws EmrError `config_invalid` if user or password in the URL are not well encoded
  */
-export function createKuboFileStore({ url, authorization, timeouts }: KuboFileStoreOptions): FileStore {
-  const { connectMs, answerMs, idleMs, pinMs, healthMs } = { ...TIMEOUTS, ...timeouts }
+export function createKuboFileStore({ url, authorization, cluster, timeouts }: KuboFileStoreOptions): FileStore {
+  const { connectMs, answerMs, idleMs, pinMs, healthMs, firstBlockMs } = { ...TIMEOUTS, ...timeouts }
   const rpc = createRpcFetch({ connectMs })
   const operations = createOperations()
+  const copies = cluster && createClusterStatus({ url: cluster, connectMs, answerMs, copyMs: pinMs })
   const kubo = create({ url: withoutUser(url), headers: authorizationHeaders(url, authorization) })
 
   async function ask<T>(ms: number, signal: AbortSignal, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -84,10 +92,39 @@ export function createKuboFileStore({ url, authorization, timeouts }: KuboFileSt
     }
   }
 
-  const getBlock = (signal: AbortSignal) => async (cid: CID) => {
-    const bytes = await ask(answerMs, signal, (until) => kubo.block.get(cid, { ...OFFLINE, signal: until }))
+  const getUnchecked = (
+    cid: CID,
+    signal: AbortSignal,
+    { ms = answerMs, where = OFFLINE }: { ms?: number; where?: object } = {},
+  ): Promise<Uint8Array> => ask(ms, signal, (until) => kubo.block.get(cid, { ...where, signal: until }))
+
+  async function checkedBlock(cid: CID, ms: number, signal: AbortSignal, where: object): Promise<Uint8Array> {
+    const bytes = await getUnchecked(cid, signal, { ms, where })
     if (!(await matchesCid(cid, bytes))) throw new EmrError('file_damaged', undefined, { cid: cid.toString() })
     return bytes
+  }
+  /** Blocks of a file. Those of one that a cluster has pinned may all be with other daemons than the one that is asked. */
+  function blocksOf(root: CID, signal: AbortSignal, searchMs = answerMs): (cid: CID) => Promise<Uint8Array> {
+    let isElsewhere: Promise<boolean> | undefined
+    return async (cid) => {
+      let missing: unknown
+      if (!(await isElsewhere)) {
+        try {
+          return await checkedBlock(cid, answerMs, signal, OFFLINE)
+        } catch (error) {
+          if (!isEmrError(error, 'file_unavailable')) throw error
+          missing = error
+        }
+        isElsewhere ??= isPinned(root, signal)
+        if (!(await isElsewhere)) throw missing
+      }
+      try {
+        return await checkedBlock(cid, searchMs, signal, {})
+      } catch (error) {
+        if (!isEmrError(error, 'file_store_timeout')) throw error
+        throw missing ?? new EmrError('file_unavailable', undefined, { cid: cid.toString() })
+      }
+    }
   }
 
   const isPinned = (cid: CID, signal: AbortSignal) =>
@@ -106,6 +143,8 @@ export function createKuboFileStore({ url, authorization, timeouts }: KuboFileSt
 
   async function provePin(cid: CID, signal: AbortSignal): Promise<void> {
     if (!(await isPinned(cid, signal))) throw new EmrError('file_store_failed', 'It did not pin the file.')
+    // A cluster pins later than it answers.
+    await copies?.copied(cid, signal)
   }
 
   async function add(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<StoredFile> {
@@ -190,30 +229,40 @@ export function createKuboFileStore({ url, authorization, timeouts }: KuboFileSt
 
     async stat(cid, { signal: caller } = {}) {
       const root = normalCid(cid)
-      return operations.run(caller, async (signal) => describeFile(root, await getBlock(signal)(root)))
+      return operations.run(caller, async (signal) => describeFile(root, await blocksOf(root, signal)(root)))
     },
 
     async *read(cid, { signal: caller, range } = {}) {
       const root = normalCid(cid)
-      yield* operations.stream(caller, (signal) => readFile(root, getBlock(signal), { signal, range }))
+      yield* operations.stream(caller, (signal) => readFile(root, blocksOf(root, signal), { signal, range }))
     },
 
     async *exportCar(cid, { signal: caller } = {}, shape = {}) {
-      normalCid(cid)
-      yield* operations.stream(caller, (signal) => exportFile(cid, getBlock(signal), { signal }, shape))
+      const root = normalCid(cid)
+      yield* operations.stream(caller, (signal) => exportFile(cid, blocksOf(root, signal), { signal }, shape))
     },
 
-    async getBlock(cid, { signal: caller } = {}) {
-      const block = normalCid(cid)
-      return operations.run(caller, (signal) => getBlock(signal)(block))
+    async getBlock(cid, { signal: caller, within = cid } = {}) {
+      const [block, root] = [normalCid(cid), normalCid(within)]
+      // Whoever asks may name any block: it is not searched for as long as one that a file needs.
+      return operations.run(caller, (signal) => blocksOf(root, signal, firstBlockMs)(block))
     },
+
+    ...(copies && {
+      async replication(cid: CID, { signal: caller }: FileStoreCall = {}) {
+        const root = normalCid(cid)
+        return operations.run(caller, (signal) => copies.of(root, signal))
+      },
+    }),
 
     health: () =>
       operations.run(undefined, async (signal) => {
         try {
           const { version, repo } = await ask(healthMs, signal, (until) => kubo.version({ signal: until }))
-          if (typeof version === 'string' && typeof repo === 'string') return { state: 'ok' }
-          return { state: 'degraded', detail: 'What answers is not Kubo.' }
+          if (typeof version !== 'string' || typeof repo !== 'string')
+            return { state: 'degraded', detail: 'What answers is not Kubo.' }
+          await copies?.answers(healthMs, signal)
+          return { state: 'ok' }
         } catch (error) {
           if (error instanceof EmrError && error.code !== 'closing') return { state: 'degraded', detail: error.message }
           throw error
@@ -223,31 +272,13 @@ export function createKuboFileStore({ url, authorization, timeouts }: KuboFileSt
     async close() {
       await operations.close()
       await rpc.close()
+      await copies?.close()
     },
   }
 }
 
 /** Kubo's option for all calls, which the client passes on but does not declare. */
 const OFFLINE = { offline: true }
-
-function withoutUser(url: URL): URL {
-  const clean = new URL(url)
-  clean.username = ''
-  clean.password = ''
-  return clean
-}
-
-function authorizationHeaders({ username, password }: URL, authorization: string | undefined): Record<string, string> {
-  if (authorization !== undefined) return { authorization }
-  if (username === '' && password === '') return {}
-  try {
-    const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-    return { authorization: `Basic ${Buffer.from(user).toString('base64')}` }
-  } catch {
-    // Without the cause, which could show the password.
-    throw new EmrError('config_invalid', 'User or password in the URL of the file store is not well encoded.')
-  }
-}
 
 const mismatch = (expected: CID, answered: CID): EmrError =>
   new EmrError('file_store_mismatch', undefined, { expected: expected.toString(), answered: answered.toString() })
