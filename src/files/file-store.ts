@@ -60,6 +60,37 @@ export interface BlockCall extends FileStoreCall {
   readonly within?: CID | undefined
 }
 
+/** An IPFS daemon as others reach it. */
+export interface DaemonAddresses {
+  /** Its libp2p peer id, as text. */
+  readonly id: string
+  /** Multiaddresses at which it says that it answers, without its id. */
+  readonly addresses: readonly string[]
+}
+
+/**
+ * The daemon behind a store, as one among other daemons: they give each other blocks by bitswap. Each call can also
+ * end with the store's own failures.
+ */
+export interface Swarm {
+  /** Whether the daemon runs on this machine, so that loopback means the same to it. */
+  readonly isLocal: boolean
+
+  /** What the daemon announces of itself. */
+  self(call?: FileStoreCall): Promise<DaemonAddresses>
+
+  /** Makes the daemon dial another at one of these addresses, unless they are connected; true when they are. */
+  connect(daemon: DaemonAddresses, call?: FileStoreCall): Promise<boolean>
+
+  /**
+   * Takes a file from the daemons that this one is connected to, block by block, each checked. Then it is
+   * pinned as by `importCar`. Undefined where blocks do not come in time.
+   *
+   * @throws EmrError `not_a_file`, `file_too_large`, `file_damaged`, `cancelled`
+   */
+  fetch(cid: CID, limits?: ImportLimits): Promise<StoredFile | undefined>
+}
+
 /** How many copies a store that keeps them on several machines has of a file, and how each machine stands. */
 export interface Replication {
   /** Machines that have pinned it whole. */
@@ -73,7 +104,8 @@ export interface Replication {
 /**
  * A content store: files as UnixFS by Kubo's profile `unixfs-v0-2015`, named by CID. Whatever it answers was checked
  * against that CID: right bytes or an error, never wrong bytes, never silently short. A CID may be given as CIDv0 or
- * CIDv1; other forms than dag-pb or raw with SHA-256 are `malformed_cid`. It asks no other node for anything.
+ * CIDv1; other forms than dag-pb or raw with SHA-256 are `malformed_cid`. It asks no other node for anything, but by
+ * `swarm`.
  *
  * Every call can also end with the store's own failures: `disk_full`, `disk_failed`, `file_store_unreachable`,
  * `file_store_timeout`, `file_store_failed`, and with `closing` after `close`.
@@ -81,10 +113,13 @@ export interface Replication {
 export interface FileStore {
   readonly kind: 'embedded' | 'kubo'
 
+  /** The daemon behind the store among other daemons; absent in a store without one. */
+  readonly swarm?: Swarm
+
   /**
-   * Stores the bytes of `source`; when it answers, the file is durable and pinned. On failure the file is not there.
-   * An error of `source` comes out unchanged. The source may write over a chunk once it is asked
-   * for the next one.
+   * Stores the bytes of `source`; when it answers, the file is durable and pinned. On failure the file is not there; only
+   * a daemon that stalled after it had taken all of it may keep it when it goes on. An error of `source` comes out
+   * unchanged. The source may write over a chunk once it is asked for the next one.
    *
    * @throws EmrError `cancelled`, `file_store_mismatch`
    */

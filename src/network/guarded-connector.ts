@@ -10,7 +10,7 @@ export type ResolveAll = (
   done: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
 ) => void
 
-const resolveBySystem: ResolveAll = (name, done) => {
+export const resolveBySystem: ResolveAll = (name, done) => {
   systemLookup(name, { all: true }, (error, addresses) => done(error, addresses ?? []))
 }
 

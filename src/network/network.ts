@@ -1,10 +1,21 @@
 import type { CID } from 'multiformats/cid'
 import { EmrError, type ErrorCode, isEmrError } from '../errors.js'
 import type { Block } from '../protocol/block.js'
-import type { Announcement, AnnouncementAnswer, HelloMessage } from '../protocol/peer-messages.js'
+import type {
+  Announcement,
+  AnnouncementAnswer,
+  DaemonAnswer,
+  DaemonMessage,
+  HelloMessage,
+} from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import type { AddressPolicy } from './address-policy.js'
 import { createBodyDownload } from './body-download.js'
+import {
+  createDaemonIntroductions,
+  type DaemonIntroductions,
+  type DaemonIntroductionsDependencies,
+} from './daemon-introductions.js'
 import { DEFAULT_DOWNLOAD_LIMITS, type DownloadLimits } from './download-parts.js'
 import { fromAnyPeer } from './fetch-file.js'
 import { createFloodGuard, EMPTY_WORDS, LOW_HEADERS } from './flood-guard.js'
@@ -32,6 +43,8 @@ export interface NetworkDependencies {
     GossipDependencies,
     'findTransaction' | 'knowsTransaction' | 'hasBlock' | 'addTransaction' | 'addBlock'
   >
+  /** The IPFS daemon of this node, and who hears how the daemons of peers were met. */
+  readonly introductions: Pick<DaemonIntroductionsDependencies, 'daemon' | 'onDialled' | 'onTrouble'>
   /** Whether a peer may be told what is new here. */
   mayHear(peer: Peer): boolean
   hello(): HelloMessage
@@ -65,6 +78,14 @@ export interface Network {
    * @throws EmrError `peer_unknown` where the sender was never greeted, and those of malformed ids and headers
    */
   announced(announcement: Announcement, from: string | undefined): Promise<AnnouncementAnswer>
+  /**
+   * Takes what a peer told of its IPFS daemon, and makes the own one dial it.
+   *
+   * @throws EmrError `peer_unknown` where the sender was never greeted
+   */
+  daemonTold(message: DaemonMessage, from: string | undefined): DaemonAnswer
+  /** Whether the IPFS daemon of any peer was reached by the own one. */
+  readonly hasReachedDaemons: DaemonIntroductions['hasReached']
   /** Counts new headers that a peer sent and that lead to no better chain. @throws EmrError `peer_flooded` */
   countLow(peer: string, many: number): void
   /** Asks a peer that sent a block which does not fit what else it has. */
@@ -163,6 +184,12 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
 
   const lowHeaders = createFloodGuard(now, LOW_HEADERS)
   const emptyWords = createFloodGuard(now, EMPTY_WORDS)
+  const introductions = createDaemonIntroductions({ ...dependencies, ...dependencies.introductions })
+  /** The daemon of a node gives to any that it is connected to, so only who may have the files is told of it. */
+  const isTrusted = (address: string): boolean => {
+    const peer = book.get(address)
+    return peer !== undefined && !isBarred(peer) && mayHear(peer)
+  }
   const gossip = createGossip({
     ...dependencies.gossip,
     client,
@@ -190,6 +217,7 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
         isWell: book.isDue,
       })
       book.noteSuccess(peer)
+      if (isTrusted(peer)) void introductions.tell(peer)
       if (!chain.tip().id.equals(before)) void gossip.announceBlock(await chain.tipBlock(), peer)
     } catch (error) {
       if (isEmrError(error, 'peer_is_self')) await book.forget(peer)
@@ -280,6 +308,12 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
       return gossip.announced(from, announcement)
     },
 
+    daemonTold(message, from) {
+      if (from === undefined || !book.get(from)) throw new EmrError('peer_unknown')
+      return isTrusted(from) ? introductions.told(from, message) : { taken: false }
+    },
+    hasReachedDaemons: introductions.hasReached,
+
     catchUp,
     countLow: lowHeaders.count,
     syncAll,
@@ -307,7 +341,13 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
       bodies.close()
       for (const { timer: retry } of retries.values()) clearTimeout(retry)
       await client.close()
-      await Promise.allSettled([gossip.idle(), peers.idle(), ...running.values(), ...waiting.values()])
+      await Promise.allSettled([
+        gossip.idle(),
+        peers.idle(),
+        introductions.close(),
+        ...running.values(),
+        ...waiting.values(),
+      ])
     },
   }
 }

@@ -10,6 +10,8 @@ import {
   type Announcement,
   AnnouncementAnswer,
   BLOCKS_PER_ANSWER_BYTES,
+  DaemonAnswer,
+  type DaemonMessage,
   HelloMessage,
   PEER_HEADER,
   PendingMessage,
@@ -88,6 +90,8 @@ export interface PeerClient {
   transactions(peer: string, ids: readonly CID[]): Promise<SignedTransaction[]>
   /** One block of the peer, whole. */
   block(peer: string, id: CID): Promise<Block>
+  /** Tells a peer of the IPFS daemon of this node. */
+  introduceDaemon(peer: string, daemon: DaemonMessage): Promise<DaemonAnswer>
   /** One block of a file, unchecked; undefined when the peer does not have it. */
   fileBlock(peer: string, cid: CID, signal: AbortSignal): Promise<Uint8Array | undefined>
   /** The file's blocks as a CAR, unchecked; undefined when the peer does not have it. */
@@ -237,6 +241,10 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
       const body = await get(peer, `/blocks/${id}?format=car`, limits.blocksBytes)
       return wellFormed(() => readGivenBlock(body, id))
     },
+    async introduceDaemon(peer, daemon) {
+      const { text } = await post(peer, '/peers/ipfs', json(daemon), 'application/json', limits.fetchTimeout)
+      return parsed(DaemonAnswer, text)
+    },
     async fileBlock(peer, cid, signal) {
       const answer = await held(peer, `/ipfs/${cid}?format=raw`, signal)
       return answer && read(answer, limits.messageBytes)
@@ -285,10 +293,9 @@ const digestOf = (body: Uint8Array = new Uint8Array(0)): string =>
 const single = (field: string | string[] | undefined): string | undefined =>
   Array.isArray(field) ? field.join(', ') : field
 
-function parsed<T extends typeof HelloMessage | typeof PendingMessage | typeof AnnouncementAnswer>(
-  schema: T,
-  body: Uint8Array,
-): Type.Static<T> {
+function parsed<
+  T extends typeof HelloMessage | typeof PendingMessage | typeof AnnouncementAnswer | typeof DaemonAnswer,
+>(schema: T, body: Uint8Array): Type.Static<T> {
   return wellFormed(() => {
     const json: unknown = JSON.parse(new TextDecoder().decode(body))
     if (!Value.Check(schema, json)) throw new EmrError('peer_misbehaved', 'Its answer has another form.')

@@ -11,8 +11,6 @@ import { type Ledger, openLedger } from '../ledger/ledger.js'
 import { createMempool } from '../mempool/mempool.js'
 import { createMiner } from '../mining/miner.js'
 import { createNetwork, DEFAULT_NETWORK_OPTIONS, type NetworkOptions } from '../network/network.js'
-import { hostAndPort } from '../network/peer-address.js'
-import type { Peer } from '../network/peer-book.js'
 import { type ClientLimits, clientLimitsFor, createPeerClient } from '../network/peer-client.js'
 import { tipMessage } from '../network/sync.js'
 import { type Block, hashResults } from '../protocol/block.js'
@@ -28,6 +26,7 @@ import type { EmrNode, NodeEvents } from './emr-node.js'
 import { createFileService } from './file-service.js'
 import { ledgerRules } from './ledger-rules.js'
 import { createMiningService } from './mining-service.js'
+import { nodeAddresses } from './node-addresses.js'
 import { loadOwnKey } from './node-key.js'
 import { createNodeStatus } from './node-status.js'
 import { createPeerIdentity } from './peer-identity.js'
@@ -44,6 +43,8 @@ const MAX_FILE_BYTES = 16 * 1024 ** 3
 export interface NodeLogger {
   info(facts: object, message: string): void
   warn(facts: object, message: string): void
+  /** What an operator looks for, and need not act on. */
+  debug?(facts: object, message: string): void
 }
 
 export interface NodeDependencies {
@@ -192,6 +193,11 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
         addBlock: (block, from) => submitBlocks([block], from),
       },
       chain: { ...chain, tip: tipEnd, tipBlock: () => store.readBlock(chain.tip().header.id) },
+      introductions: {
+        daemon: fileStore.swarm,
+        onDialled: (peer, outcome) => logger.debug?.({ peer, ...outcome }, 'dialled the IPFS daemon of a peer'),
+        onTrouble: (peer, error) => logger.debug?.({ peer, err: error }, 'the IPFS daemons were not introduced'),
+      },
       mayHear: readers.mayHear,
       hello,
       now,
@@ -306,22 +312,13 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     signAnswer: identity.signAnswer,
     judge: book.judge,
     announced: peers.announced,
+    daemonTold: peers.daemonTold,
     blockPeers: peers.block,
     unblockPeers: peers.unblock,
     connect: peers.connect,
     syncAll: peers.syncAll,
     peers: peers.peers,
-    nodeAddresses: () =>
-      [
-        ownUrl,
-        ...peers
-          .peers()
-          .filter(isPresent)
-          .map(({ address }) => address),
-      ]
-        .filter((url) => url !== '')
-        .map(hostAndPort)
-        .sort(),
+    nodeAddresses: () => nodeAddresses(ownUrl, peers.peers()),
 
     status: createNodeStatus({
       network,
@@ -380,9 +377,6 @@ async function openRest(config: NodeConfig, ledger: Ledger, timeouts: FileStoreO
   const { store, ...chosen } = await openChosenStore(config, paths.files, ledger.state.settings, timeouts)
   return { signer, fileStore: store, ...chosen }
 }
-
-/** Whether a peer is known by its key, and this node has to do with it. */
-const isPresent = ({ key, state }: Peer): boolean => key !== undefined && state !== 'banned' && state !== 'blocked'
 
 async function briefly(telling: Promise<void>): Promise<void> {
   let patience: NodeJS.Timeout | undefined

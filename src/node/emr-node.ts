@@ -7,7 +7,13 @@ import type { CarShape } from '../files/file-store.js'
 import type { Peer, Sender } from '../network/peer-book.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
-import type { Announcement, AnnouncementAnswer, HelloMessage } from '../protocol/peer-messages.js'
+import type {
+  Announcement,
+  AnnouncementAnswer,
+  DaemonAnswer,
+  DaemonMessage,
+  HelloMessage,
+} from '../protocol/peer-messages.js'
 import type { SignedRequest, WholeSignature } from '../protocol/request-signature.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import type { ConsentReads } from './consent-reads.js'
@@ -96,6 +102,8 @@ export interface EmrNode {
   judge(sender: Sender, error: unknown): void
   /** Takes what a peer announced. Resolves when what was lacking has been fetched. @throws EmrError `peer_unknown` */
   announced(announcement: Announcement, from: string | undefined): Promise<AnnouncementAnswer>
+  /** Takes what a peer told of its IPFS daemon. @throws EmrError `peer_unknown` */
+  daemonTold(message: DaemonMessage, from: string | undefined): DaemonAnswer
   blockPeers(addresses: readonly string[]): Promise<void>
   unblockPeers(addresses: readonly string[]): Promise<void>
   connect(addresses: readonly string[]): Promise<{ refused: { node: string; code: ErrorCode; reason: string }[] }>

@@ -24,7 +24,7 @@ export interface FileServiceOptions {
 
 export interface FileServiceDependencies {
   readonly store: FileStore
-  readonly network: Pick<Network, 'fetchFile' | 'fetchBlock'>
+  readonly network: Pick<Network, 'fetchFile' | 'fetchBlock' | 'hasReachedDaemons'>
   /** Answers of create_hash: what a file is called, by its CID. */
   readonly knownFiles: JsonTable
   /** What the chain calls a file. */
@@ -62,11 +62,26 @@ export function createFileService(dependencies: FileServiceDependencies, options
     }
   }
 
+  /**
+   * From the daemons that the own one is connected to, where there are any, and from the peers themselves. A
+   * daemon that knows none of a peer is asked last: who runs it may have connected it by other means.
+   */
+  async function fetchFromOthers(cid: CID, signal: AbortSignal): Promise<void> {
+    const limits = { signal, maxBytes: maxFileBytes }
+    const fromDaemons = async () => (await store.swarm?.fetch(cid, limits)) !== undefined
+    const daemonsFirst = network.hasReachedDaemons()
+    if (daemonsFirst && (await fromDaemons())) return
+    try {
+      await network.fetchFile(cid, (car) => store.importCar(cid, car, limits), signal)
+    } catch (error) {
+      if (!isEmrError(error, 'file_unavailable') || daemonsFirst || !(await fromDaemons())) throw error
+    }
+  }
+
   /** Makes sure that the store holds the file. */
   async function hold(cid: CID, signal: AbortSignal): Promise<void> {
     if (await store.has(cid, { signal })) return
-    const take = (car: AsyncIterable<Uint8Array>) => store.importCar(cid, car, { signal, maxBytes: maxFileBytes })
-    await network.fetchFile(cid, take, signal)
+    await fetchFromOthers(cid, signal)
   }
 
   return {

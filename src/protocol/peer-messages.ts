@@ -80,6 +80,26 @@ export const AnnouncementAnswer = Type.Object(
 )
 export type AnnouncementAnswer = Static<typeof AnnouncementAnswer>
 
+/** Most addresses of a daemon that one node tells another. */
+export const MAX_DAEMON_ADDRESSES = 16
+
+/** The IPFS daemon of a node, as it announces itself, so that the daemon of the other can connect to it. */
+export const DaemonMessage = Type.Object(
+  {
+    id: Type.String({ pattern: '^[1-9A-HJ-NP-Za-km-z]{46,64}$', description: 'libp2p peer id, base58' }),
+    addresses: Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {
+      maxItems: MAX_DAEMON_ADDRESSES,
+      description: 'multiaddresses: an IP address with tcp, or with udp and quic-v1',
+    }),
+  },
+  { additionalProperties: false },
+)
+export type DaemonMessage = Static<typeof DaemonMessage>
+
+/** Answer to it: whether the node has a daemon, which then dials. */
+export const DaemonAnswer = Type.Object({ taken: Type.Boolean() }, { additionalProperties: false })
+export type DaemonAnswer = Static<typeof DaemonAnswer>
+
 /** Transactions that a node asks for. */
 export const WantedTransactions = Type.Object(
   { ids: Type.Array(Id, { minItems: 1, maxItems: MAX_ANNOUNCED }) },

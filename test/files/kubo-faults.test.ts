@@ -256,6 +256,74 @@ t.test('a daemon that is not there, or not one', async (t) => {
   t.notOk(another.rpc.requests.some(({ url }) => url?.includes('elsewhere')))
 })
 
+t.test('a file from other daemons is checked, bounded, and given up in time', async (t) => {
+  const { rpc, store } = await start(t, { timeouts: { ...SHORT, firstBlockMs: 300 } })
+  const content = await bytesOf(keystream(3 * KIB_256, 'swarm'))
+  const { root, blocks } = await blocksOf(content)
+  const found = new Map(blocks.map(({ cid, bytes }) => [cid.toString(), bytes]))
+  const last = blocks.at(-1)?.cid.toString()
+  /** What other daemons have, as this one gets it when it is not asked offline. */
+  const others =
+    (give: (cid: string, response: ServerResponse) => Uint8Array | undefined): Fault =>
+    (request, response, answer) => {
+      const { searchParams } = new URL(request.url ?? '', rpc.url)
+      const cid = searchParams.get('arg') ?? ''
+      if (searchParams.get('offline') === 'true') return answer()
+      const bytes = give(cid, response)
+      const { cid: of } = blocks.find((block) => block.cid.toString() === cid) ?? {}
+      if (bytes && of) rpc.blocks.set(Buffer.from(of.multihash.digest).toString('hex'), bytes)
+      if (bytes) response.end(bytes)
+    }
+  const fetch = async (maxBytes?: number) => store.swarm?.fetch(root, { maxBytes })
+
+  rpc.faults.set('block/get', hang)
+  t.equal(await fetch(), undefined, 'nobody has it')
+  rpc.faults.set(
+    'block/get',
+    others((cid) => (cid === last ? undefined : found.get(cid))),
+  )
+  t.equal(await fetch(), undefined, 'the last block does not come')
+  t.same([...rpc.pins], [], 'what is not whole is not pinned')
+  rpc.faults.set(
+    'block/get',
+    others((cid) => (cid === last ? content.subarray(0, 99) : found.get(cid))),
+  )
+  await t.rejects(fetch(), { code: 'file_damaged' })
+  rpc.faults.set(
+    'block/get',
+    others((cid) => found.get(cid)),
+  )
+  await t.rejects(fetch(content.length), { code: 'file_too_large' }, 'the whole DAG counts')
+  t.same([...rpc.pins], [])
+
+  t.strictSame(await fetch(), { cid: root, size: (await store.stat(root)).size, fileSize: content.length })
+  t.same([...rpc.pins], [root.toString()])
+  rpc.faults.clear()
+  t.strictSame(await bytesOf(store.read(root)), content)
+
+  // A cluster has pinned it, and another of its daemons has the blocks.
+  rpc.blocks.clear()
+  await t.rejects(bytesOf(store.read(root)), { code: 'file_unavailable' })
+  rpc.faults.set(
+    'block/get',
+    others((cid) => found.get(cid)),
+  )
+  t.strictSame(await bytesOf(store.read(root)), content)
+  rpc.blocks.clear()
+  rpc.faults.set(
+    'block/get',
+    others(() => undefined),
+  )
+  await t.rejects(bytesOf(store.read(root)), { code: 'file_unavailable' }, 'where it does not come in time')
+  rpc.pins.clear()
+  rpc.requests.length = 0
+  await t.rejects(bytesOf(store.read(root)), { code: 'file_unavailable' })
+  t.ok(
+    rpc.requests.every(({ url }) => !url?.includes('block/get') || url.includes('offline=true')),
+    'what is not pinned is not searched for',
+  )
+})
+
 t.test('authorization is sent, and never told', async (t) => {
   const { rpc } = await start(t)
   const withUser = new URL(rpc.url)

@@ -20,6 +20,7 @@ const PUBLIC = [
   'POST /announcements',
   'POST /blocks',
   'POST /peers',
+  'POST /peers/ipfs',
   'POST /transactions',
 ]
 const CBOR = 'application/vnd.ipld.dag-cbor'

@@ -367,6 +367,7 @@ t.test('/openapi.json', async (t) => {
     'POST /mine_block',
     'POST /peers',
     'POST /peers/block',
+    'POST /peers/ipfs',
     'POST /peers/unblock',
     'POST /transactions',
     'POST /transactions/fetch',

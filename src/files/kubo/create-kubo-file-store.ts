@@ -11,6 +11,7 @@ import { createOperations } from '../operations.js'
 import { verifyCar } from '../verify-car.js'
 import { carSectionHead, exportFile, readFile } from '../walk-file.js'
 import { createClusterStatus } from './cluster-status.js'
+import { createKuboSwarm } from './kubo-swarm.js'
 import { isNotPinned, rpcError } from './rpc-error.js'
 import { createRpcFetch } from './rpc-fetch.js'
 import { upload } from './upload.js'
@@ -31,6 +32,8 @@ export interface KuboTimeouts {
   readonly healthMs: number
   /** Until the first block of a file comes from another daemon. */
   readonly firstBlockMs: number
+  /** Until another daemon is dialled, at one address. */
+  readonly dialMs: number
 }
 
 export interface KuboFileStoreOptions {
@@ -50,6 +53,7 @@ const TIMEOUTS: KuboTimeouts = {
   pinMs: 600_000,
   healthMs: 2_000,
   firstBlockMs: 2_000,
+  dialMs: 5_000,
 }
 
 /** The profile in full: what is left out would be taken from the daemon's own `Import` settings. */
@@ -69,13 +73,13 @@ const ADD_OPTIONS = {
 /**
  * The store behind a Kubo daemon, or behind an IPFS Cluster that speaks like one. Nothing the daemon says is believed:
  * CIDs are computed here and compared, files are read block by block and each is checked, pins are asked for. It is
- * only asked for what it has (`offline`). `stat` looks at the root block alone. A file counts as held when it is pinned; how soon the daemon's disk is
+ * only asked for what it has (`offline`), but by `swarm.fetch`, and for blocks that a pinned file lacks. `stat` looks at the root block alone. A file counts as held when it is pinned; how soon the daemon's disk is
  * synced is its own setting. Blocks of a failed call stay with the daemon, unpinned, until its next collection.
  *
  * @throws EmrError `config_invalid` if user or password in the URL are not well encoded
  */
 export function createKuboFileStore({ url, authorization, cluster, timeouts }: KuboFileStoreOptions): FileStore {
-  const { connectMs, answerMs, idleMs, pinMs, healthMs, firstBlockMs } = { ...TIMEOUTS, ...timeouts }
+  const { connectMs, answerMs, idleMs, pinMs, healthMs, firstBlockMs, dialMs } = { ...TIMEOUTS, ...timeouts }
   const rpc = createRpcFetch({ connectMs })
   const operations = createOperations()
   const copies = cluster && createClusterStatus({ url: cluster, connectMs, answerMs, copyMs: pinMs })
@@ -147,6 +151,11 @@ export function createKuboFileStore({ url, authorization, cluster, timeouts }: K
     await copies?.copied(cid, signal)
   }
 
+  async function pin(root: CID, signal: AbortSignal): Promise<void> {
+    await ask(pinMs, signal, (until) => kubo.pin.add(root, { ...OFFLINE, recursive: true, signal: until }))
+    await provePin(root, signal)
+  }
+
   async function add(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<StoredFile> {
     const copy = new TransformStream<Uint8Array, Uint8Array>()
     const writer = copy.writable.getWriter()
@@ -207,13 +216,16 @@ export function createKuboFileStore({ url, authorization, cluster, timeouts }: K
     )
     if (!file) throw new EmrError('car_incomplete')
     // Only now: a pin of an incomplete file would make the daemon search the network for the rest.
-    await ask(pinMs, signal, (until) => kubo.pin.add(root, { ...OFFLINE, recursive: true, signal: until }))
-    await provePin(root, signal)
+    await pin(root, signal)
     return file
   }
 
   return {
     kind: 'kubo',
+    swarm: createKuboSwarm(
+      { kubo, operations, ask, pin, findBlock: (cid, ms, signal) => checkedBlock(cid, ms, signal, {}) },
+      { isLocal: isLoopback(url), firstBlockMs, blockMs: answerMs, dialMs },
+    ),
 
     add: (source, { signal: caller } = {}) => operations.run(caller, (signal) => add(source, signal)),
 
@@ -279,6 +291,8 @@ export function createKuboFileStore({ url, authorization, cluster, timeouts }: K
 
 /** Kubo's option for all calls, which the client passes on but does not declare. */
 const OFFLINE = { offline: true }
+
+const isLoopback = ({ hostname }: URL): boolean => /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
 
 const mismatch = (expected: CID, answered: CID): EmrError =>
   new EmrError('file_store_mismatch', undefined, { expected: expected.toString(), answered: answered.toString() })

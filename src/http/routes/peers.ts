@@ -1,5 +1,5 @@
 import type { EmrNode } from '../../node/emr-node.js'
-import { HelloMessage, TipMessage } from '../../protocol/peer-messages.js'
+import { DaemonAnswer, DaemonMessage, HelloMessage, TipMessage } from '../../protocol/peer-messages.js'
 import { Type } from '../../typebox.js'
 import { problems, type TypedServer } from '../route.js'
 import { senderOf } from '../sender.js'
@@ -45,6 +45,22 @@ export function peerRoutes(server: TypedServer, node: EmrNode): void {
       },
     },
     (request) => node.greeted(request.body, senderOf(request)),
+  )
+
+  server.post(
+    '/peers/ipfs',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags: ['peers'],
+        summary: 'Tell this node of the IPFS daemon of the caller, which its own then dials',
+        description:
+          'By a node that has greeted this one, signed by its key. Addresses that this node may not call are passed over.',
+        body: DaemonMessage,
+        response: { 200: DaemonAnswer, ...problems },
+      },
+    },
+    async (request) => node.daemonTold(request.body, senderOf(request).address),
   )
 
   server.get(
