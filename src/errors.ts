@@ -197,6 +197,33 @@ export const errors = {
     'ignore',
   ),
 
+  // Custodians
+  request_malformed: entry('The signed request is not of the form that the protocol gives it.'),
+  request_bad_signature: entry('The signature does not belong to this request and key.'),
+  request_out_of_time: entry('The request was signed too long ago, or is dated ahead of the clock of this node.'),
+  request_replayed: entry('A request with this nonce and key has been here before.'),
+  request_wrong_node: entry('The request is for another custodian.'),
+  request_unknown_key: entry('The key of the request is not the current key of an identity on the chain.'),
+  not_custodian: entry('The patient does not name this node as a custodian.'),
+  custodian_not_certified: entry('No certificate that is in force here lets this node keep shares.'),
+  share_unopened: entry('The share is not sealed to this custodian for this deposit.'),
+  share_differs: entry('Another sealed label is kept for this record; only its patient can replace it.'),
+  share_unknown: entry('This node keeps no share for this record.'),
+  custody_author_full: entry('As many deposits of this author wait for their records as may.'),
+  custody_full: entry('The node keeps as many shares as it may.'),
+  custody_busy: entry('The node has as many releases under way as it may.'),
+  record_unknown: entry('No record under consent with this id is on the chain.'),
+  record_erased: entry('The record is erased.'),
+  access_unfit: entry('The access does not stand for this request.'),
+  access_expired: entry('The access was signed more than 24 h ago; sign a new one.'),
+  release_denied: entry('The consent on the chain does not allow this access.'),
+  release_frozen: entry('A revocation or erasure that waits for its block forbids this access.'),
+  access_unacknowledged: entry('No other node has taken the access; nothing is given out that only one node knows of.'),
+  custodians_disagree: entry(
+    'Most custodians of the patient do not see the same tip and pending revocations as this node.',
+  ),
+  access_not_included: entry('The grant has a limit of uses: the access has to be on the chain first.'),
+
   // Configuration and command line
   config_invalid: entry('The configuration is not valid.'),
   usage: entry('The command line is not of a form that this command takes.'),

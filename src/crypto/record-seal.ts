@@ -1,8 +1,7 @@
 import { abytes, concatBytes } from '@noble/hashes/utils.js'
-import { EmrError } from '../errors.js'
 import { type ClassEpoch, classEpochBytes, idBytes } from './bound-bytes.js'
-import { SHARE_SIZE } from './content-key.js'
-import { type Binding, open, type Sealed, seal } from './hpke.js'
+import type { Binding, Sealed } from './hpke.js'
+import { openSealedShare, sealShare } from './share-seal.js'
 
 const INFO = new TextEncoder().encode('emrchain/record-share/v1')
 
@@ -25,14 +24,11 @@ export const sealRecordShare = (
   share: Uint8Array,
   place: RecordPlace,
   ephemeral?: Uint8Array,
-): Promise<Sealed> => seal(classKey, abytes(share, SHARE_SIZE, 'share'), bindingOf(place), ephemeral)
+): Promise<Sealed> => sealShare(classKey, share, bindingOf(place), ephemeral)
 
 /** Opens a record's share with the secret of the class key. @throws EmrError `seal_wrong` */
-export async function openRecordShare(secret: Uint8Array, sealed: Sealed, place: RecordPlace): Promise<Uint8Array> {
-  const share = await open(secret, sealed, bindingOf(place))
-  if (share.length !== SHARE_SIZE) throw new EmrError('seal_wrong')
-  return share
-}
+export const openRecordShare = (secret: Uint8Array, sealed: Sealed, place: RecordPlace): Promise<Uint8Array> =>
+  openSealedShare(secret, sealed, bindingOf(place))
 
 /** Every part but the last has one length, so no two places have the same bytes. */
 const bindingOf = ({ genesis, patient, author, nonce, file, ...classEpoch }: RecordPlace): Binding => ({

@@ -4,6 +4,7 @@ import { sealGrantSecrets } from '#emrchain/crypto/grant-seal.js'
 import { sha256 } from '#emrchain/crypto/hash.js'
 import { publicKeyOf, type Sealed } from '#emrchain/crypto/hpke.js'
 import { sealLabel } from '#emrchain/crypto/label-seal.js'
+import { sealMemberShare } from '#emrchain/crypto/member-seal.js'
 import { sealRecordShare } from '#emrchain/crypto/record-seal.js'
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { sealRelease } from '#emrchain/protocol/sealed-release.js'
@@ -44,6 +45,13 @@ export const releasePlace = {
   record: idOf('record 1'),
   access: idOf('access'),
   custodian: idOf('node'),
+}
+
+export const memberPlace = {
+  genesis,
+  record: idOf('record 1'),
+  grant: idOf('grant'),
+  member: idOf('doctor'),
 }
 
 /** Every sealed format once, with random bytes that are not random. docs/protocol.md, "Sealed secrets". */
@@ -94,6 +102,15 @@ export async function makeSecretsVectors() {
       custodian: hex(releasePlace.custodian),
       plaintext: hex(encodeCanonical({ share: shares.off, label })),
       ...sealedHex(await sealRelease(doctorKey, { share: shares.off, label }, releasePlace, ephemeral)),
+    },
+    member: {
+      secret: hex(doctorSecret),
+      publicKey: hex(doctorKey),
+      record: hex(memberPlace.record),
+      grant: hex(memberPlace.grant),
+      member: hex(memberPlace.member),
+      plaintext: hex(shares.chain),
+      sealed: hex(await sealMemberShare(doctorKey, shares.chain, memberPlace, ephemeral)),
     },
   }
 }

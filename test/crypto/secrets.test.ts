@@ -8,6 +8,7 @@ import { assertShare, commitmentOf, contentKey, labelKey } from '#emrchain/crypt
 import { type GrantPlace, openGrantSecrets, sealGrantSecrets } from '#emrchain/crypto/grant-seal.js'
 import { open, publicKeyOf, seal } from '#emrchain/crypto/hpke.js'
 import { MAX_LABEL_SIZE, MAX_SEALED_LABEL_SIZE, openLabel, sealLabel } from '#emrchain/crypto/label-seal.js'
+import { openMemberSeal } from '#emrchain/crypto/member-seal.js'
 import { openRecordShare, type RecordPlace, sealRecordShare } from '#emrchain/crypto/record-seal.js'
 import { EmrError } from '#emrchain/errors.js'
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
@@ -20,6 +21,7 @@ import {
   labelPlace,
   labelText,
   makeSecretsVectors,
+  memberPlace,
   named,
   recordPlace,
   releasePlace,
@@ -100,7 +102,7 @@ t.test('the vectors', async (t) => {
   t.same(made, frozen)
 
   const sealedOf = ({ enc, ct }: { enc: string; ct: string }) => ({ enc: unhex(enc), ct: unhex(ct) })
-  const { record, grant, release, label } = frozen
+  const { record, grant, release, label, member } = frozen
   t.equal(hex(await openRecordShare(unhex(record.secret), sealedOf(record), recordPlace)), record.plaintext)
   const secrets = await openGrantSecrets(unhex(grant.secret), sealedOf(grant), grantPlace)
   t.equal(secrets.map(hex).join(''), grant.plaintext)
@@ -108,6 +110,13 @@ t.test('the vectors', async (t) => {
   t.equal(hex(released.share), frozen.shares.off)
   t.equal(hex(released.label), label.sealed)
   t.equal(openLabel(unhex(label.chain), released.label, labelPlace).trimEnd(), label.text)
+  const handed = unhex(member.sealed)
+  t.equal(hex(await openMemberSeal(unhex(member.secret), handed, memberPlace)), member.plaintext)
+  for (const place of ['genesis', 'record', 'grant', 'member'] as const) {
+    const elsewhere = { ...memberPlace, [place]: idOf('another') }
+    t.equal(await codeOf(openMemberSeal(unhex(member.secret), handed, elsewhere)), 'seal_wrong', place)
+  }
+  t.equal(await codeOf(openMemberSeal(unhex(member.secret), handed.subarray(1), memberPlace)), 'seal_wrong')
   t.equal(`${label.sealed.length / 2}`, `${12 + 256 + 16}`)
 
   // The label once more, by OpenSSL and from the words of the page alone.

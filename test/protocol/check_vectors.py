@@ -203,6 +203,32 @@ def check_encryption(vectors):
             check(encrypted[:56] == salt + keys[44:76] and len(encrypted) == case["size"], f"{case['name']}: beginning")
 
 
+def check_custody(vectors):
+    seeds = {name: bytes.fromhex(seed) for name, seed in vectors["seeds"].items()}
+    genesis = bytes.fromhex(vectors["genesis"])
+    for name, message in vectors["messages"].items():
+        fields = chain.decode(bytes.fromhex(message["bytes"]))
+        sig = fields.pop("sig")
+        signed = message["text"].encode() + chain.encode(fields)
+        key = sign(seeds[message["signer"]], signed)
+        check(signed.hex() == message["signed"] and sig.hex() == message["sig"], f"{name}: what is signed")
+        check(key == (fields.get("key", fields.get("from")), sig) and verify(sig, signed, key[0]), f"{name}: signature")
+        check(fields["v"] == 1 and fields["chain"] == genesis, f"{name}: version and chain")
+
+    deposit, share = vectors["depositReceipt"], {k: bytes.fromhex(v) for k, v in vectors["depositShare"].items()}
+    signed = b"emrchain/deposit/v1" + genesis + b"".join(share[k] for k in ("patient", "nonce", "commitment", "file"))
+    check(signed.hex() == deposit["signed"] and hashlib.sha256(signed).hexdigest() == deposit["deposit"], "deposit")
+    check(sign(seeds["node"], signed)[1].hex() == deposit["sig"], "deposit: receipt")
+    check(hashlib.sha256(share["plaintext"]).digest() == share["commitment"], "commitment")
+    info = b"emrchain/seed/v1" + genesis + b"\2" + bytes(6)
+    secret = hmac.new(bytes(32), bytes.fromhex(vectors["seal"]["root"]), hashlib.sha256).digest()
+    secret = hmac.new(secret, info + b"\1", hashlib.sha256).hexdigest()
+    check(secret == vectors["seal"]["secret"], "seed of a node's seal")
+    release = {k: bytes.fromhex(v) for k, v in vectors["releaseCommitment"].items()}
+    asked = b"emrchain/release-request/v1" + genesis + release["record"] + release["seal"] + release["salt"]
+    check(hashlib.sha256(asked).digest() == release["commitment"], "commitment of an access")
+
+
 def check_contract(vectors):
     """Each result and each decision of the frozen vectors, and the states that come of them, byte by byte."""
     def read(text):
@@ -250,6 +276,7 @@ def main(folder):
     read = lambda name: open(os.path.join(folder, name), "rb").read()
     check_protocol(json.loads(read("protocol.json")))
     check_encryption(json.loads(read("file-cipher.json")))
+    check_custody(json.loads(read("custody.json")))
     check_contract(json.loads(read("contract.json")))
     for name in ("chain.car", "chain-paper.car", "chain-asert.car"):
         check(code_of(chain.verify_chain, read(name)) == "ok", name)

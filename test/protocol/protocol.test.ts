@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url'
 import * as dagCbor from '@ipld/dag-cbor'
 import fc from 'fast-check'
 import t from 'tap'
+import { type DepositPlace, openDepositShare } from '#emrchain/crypto/deposit-seal.js'
+import { createSigner, verifyZip215 } from '#emrchain/crypto/ed25519.js'
 import { EmrError, errors } from '#emrchain/errors.js'
 import { importFile } from '#emrchain/files/import-file.js'
 import {
@@ -24,9 +26,14 @@ import {
 } from '#emrchain/protocol/car.js'
 import { cidOf, parseChainId, parseFileCid } from '#emrchain/protocol/cid.js'
 import { compactToTarget, targetToCompact } from '#emrchain/protocol/compact-target.js'
+import { decodeCustodianView, decodeViewQuestion, encodeViewQuestion } from '#emrchain/protocol/custodian-view.js'
+import { decodeHandoverReceipt } from '#emrchain/protocol/handover.js'
 import { decodeHeader, encodeHeader, HEADER_LENGTH, NONCE_OFFSET } from '#emrchain/protocol/header.js'
 import { paperNetwork, parseNetworkFile } from '#emrchain/protocol/network-parameters.js'
+import { decodePersonRequest } from '#emrchain/protocol/person-request.js'
+import { decodeReleaseReceipt } from '#emrchain/protocol/release.js'
 import { decodeTransaction } from '#emrchain/protocol/transaction.js'
+import { makeCustodyVectors, seeds } from './make-custody-vectors.js'
 import { first, labelled, makeChains, makeVectors, paper, paperBlocks, plain, second } from './make-vectors.js'
 import { anyBytes, carBytes, headerBytes, listBytes, transactionBytes } from './mutated-items.js'
 
@@ -48,6 +55,67 @@ if (process.env.EMRCHAIN_WRITE_VECTORS) {
 t.test('bytes are those of the frozen vectors', async (t) => {
   t.same(made, JSON.parse(readFileSync(join(folder, 'protocol.json'), 'utf8')))
   for (const [name, car] of Object.entries(chains)) t.ok(readFileSync(join(folder, name)).equals(car), name)
+})
+
+t.test('messages of custodians are those of their frozen vectors', async (t) => {
+  const custody = await makeCustodyVectors()
+  const path = join(folder, 'custody.json')
+  if (process.env.EMRCHAIN_WRITE_VECTORS) writeFileSync(path, `${JSON.stringify(custody, null, 2)}\n`)
+  const frozen: typeof custody = JSON.parse(readFileSync(path, 'utf8'))
+  t.same(custody, frozen)
+
+  const { messages, depositShare, seal } = frozen
+  const readers = {
+    ...{ deposit: decodePersonRequest, release: decodePersonRequest, handover: decodePersonRequest },
+    ...{ releaseReceipt: decodeReleaseReceipt, handoverReceipt: decodeHandoverReceipt, view: decodeCustodianView },
+  }
+  for (const [name, { bytes, signed, sig, signer }] of Object.entries(messages)) {
+    const read = readers[name as keyof typeof messages]
+    const { claim } = read(unhex(bytes))
+    t.same([claim.message, claim.signature, claim.key].map(hex), [
+      signed,
+      sig,
+      hex(createSigner(seeds[signer]).publicKey),
+    ])
+    t.ok(verifyZip215(claim.signature, claim.message, claim.key), name)
+    const fields = decodeCanonical(unhex(bytes)) as Record<string, unknown>
+    const wrong = [
+      { v: 2 },
+      { more: 1 },
+      { sig: new Uint8Array(63) },
+      { at: -1 },
+      { chain: 'x' },
+      { nonce: 1, access: 1 },
+    ]
+    for (const change of wrong) {
+      t.throws(() => read(encodeCanonical({ ...fields, ...change })), { code: 'request_malformed' }, name)
+    }
+    t.throws(() => read(unhex(bytes).subarray(1)), { code: 'request_malformed' })
+  }
+  const request = decodeCanonical(unhex(messages.handover.bytes)) as Record<string, unknown>
+  for (const change of [{ kind: 'gift' }, { kind: 'deposit' }, { body: {} }, { to: new Uint8Array(36) }]) {
+    t.throws(() => decodePersonRequest(encodeCanonical({ ...request, ...change })), { code: 'request_malformed' })
+  }
+  const asked = decodeViewQuestion(unhex(frozen.viewQuestion))
+  t.same(hex(encodeViewQuestion(asked)), frozen.viewQuestion)
+  t.throws(() => decodeViewQuestion(encodeCanonical({ v: 1, ...asked, more: 1 })), { code: 'request_malformed' })
+
+  const { ct, enc, plaintext, custodian, patient, nonce, commitment, file } = depositShare
+  const names = { genesis: frozen.genesis, custodian, patient, nonce, commitment, file }
+  const bytesOf = Object.entries(names).map(([name, text]) => [name, unhex(text)])
+  const place = Object.fromEntries(bytesOf) as DepositPlace
+  const sealed = { enc: unhex(enc), ct: unhex(ct) }
+  t.equal(hex(await openDepositShare(unhex(seal.secret), sealed, place)), plaintext)
+  for (const name of Object.keys(names) as (keyof DepositPlace)[]) {
+    const other = Uint8Array.from(place[name])
+    const last = other.length - 1
+    other[last] = (other[last] ?? 0) ^ 1
+    await t.rejects(
+      openDepositShare(unhex(seal.secret), sealed, { ...place, [name]: other }),
+      { code: 'seal_wrong' },
+      name,
+    )
+  }
 })
 
 t.test('the page says what the program does', async (t) => {

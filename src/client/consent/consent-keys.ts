@@ -1,9 +1,8 @@
-import { hkdf } from '@noble/hashes/hkdf.js'
-import { sha256 } from '@noble/hashes/sha2.js'
-import { abytes, bytesToHex, concatBytes, hexToBytes, randomBytes } from '@noble/hashes/utils.js'
+import { abytes, bytesToHex, hexToBytes, randomBytes } from '@noble/hashes/utils.js'
 import type { CID } from 'multiformats/cid'
-import { type ClassEpoch, classEpochBytes } from '../../crypto/bound-bytes.js'
+import type { ClassEpoch } from '../../crypto/bound-bytes.js'
 import { createSigner, type Signer } from '../../crypto/ed25519.js'
+import { deriveSeed, seedUses as uses } from '../../crypto/seed.js'
 import { EmrError } from '../../errors.js'
 import { parseChainId } from '../../protocol/cid.js'
 import { EVERY_CLASS, recordClasses } from '../../protocol/consent-vocabulary.js'
@@ -46,9 +45,6 @@ export const ConsentKeysSchema = Type.Object(
 export type ConsentKeys = Readonly<Static<typeof ConsentKeysSchema>>
 
 const EVERY_ONE = Object.values(recordClasses)
-const SEED_INFO = new TextEncoder().encode('emrchain/seed/v1')
-/** What a seed is for. */
-const uses = { identity: 1, seal: 2, classKey: 3 } as const
 
 export interface NewConsentKeys {
   readonly chain: CID
@@ -144,13 +140,11 @@ export const signerOf = (keys: ConsentKeys): Signer => createSigner(hexToBytes(k
 export const recoverySignerOf = ({ recovery }: ConsentKeys): Signer | null =>
   recovery ? createSigner(hexToBytes(recovery)) : null
 
-/** HKDF-SHA256 of the root, with what the seed is for. */
+/** Seeds of a root in hexadecimal digits. */
 const deriver =
   (root: Uint8Array, genesis: Uint8Array) =>
-  (use: number, place: ClassEpoch = { class: 0, epoch: 0 }): string => {
-    const info = concatBytes(SEED_INFO, genesis, Uint8Array.of(use), classEpochBytes(place))
-    return bytesToHex(hkdf(sha256, abytes(root, 32, 'root'), undefined, info, 32))
-  }
+  (use: number, place?: ClassEpoch): string =>
+    bytesToHex(deriveSeed(root, genesis, use, place))
 
 const isOnce = (names: readonly string[]): boolean => new Set(names).size === names.length
 
