@@ -63,6 +63,22 @@ export const failpoints = [
   'download.written',
   'download.named',
 
+  // Shares that are kept for others.
+  'shares.put.begin',
+  'shares.put.done',
+  'shares.note.done',
+  'shares.erase.begin',
+  'shares.erase.noted',
+  'shares.erase.key',
+  'shares.erase.moved',
+  'shares.erase.batch',
+  'shares.key.begin',
+  'shares.key.overwritten',
+  'shares.key.removed',
+  'shares.erase.done',
+  'release.put.begin',
+  'release.put.done',
+
   // Closing.
   'database.close.begin',
   'database.close.closed',

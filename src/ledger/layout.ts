@@ -1,5 +1,5 @@
 /**
- * The one map of the disk: every path under the data folder, every key prefix of both databases and
+ * The one map of the disk: every path under the data folder, every key prefix of the databases and
  * the version of it all. Whoever changes the meaning of a path, key or value raises FORMAT_VERSION.
  */
 import { join } from 'node:path'
@@ -16,6 +16,8 @@ export interface DataFolder {
   readonly index: string
   /** LMDB, durable: pending transactions, peers, settings, durable length and tip of the chain. */
   readonly state: string
+  /** LMDB and epoch keys: shares that this node keeps for others. Never in a backup. */
+  readonly shares: string
   /** Ciphertexts of the embedded file store. */
   readonly files: string
   /** The node's Ed25519 seed, mode 0600. */
@@ -34,6 +36,7 @@ export const dataFolderPaths = (folder: string): DataFolder => ({
   chain: join(folder, 'chain.car'),
   index: join(folder, 'index'),
   state: join(folder, 'state'),
+  shares: join(folder, 'shares'),
   files: join(folder, 'files'),
   nodeKey: join(folder, 'node.key'),
   token: join(folder, 'token'),
@@ -55,7 +58,7 @@ export const databasePaths = (folder: string) => ({
 
 const prefix = (letter: string): number => letter.charCodeAt(0)
 
-/** Key of both databases: the id of the data folder that the database belongs to. */
+/** Key of every database: the id of the data folder that the database belongs to. */
 export const ownerKey = Uint8Array.of(prefix('o'))
 
 /** First byte of the keys of index/. Numbers are big-endian; a CID stands with all its bytes. */
@@ -90,4 +93,31 @@ export const statePrefix = {
   setting: prefix('s'),
   /** k + digest of the CID(20) -> known file. */
   knownFile: prefix('k'),
+  /** f + digest of the CID(20) -> what the operator decided about a file. */
+  filePin: prefix('f'),
+  /** r + record(36) + access(36) + custodian(36) -> signed receipt of a release. */
+  release: prefix('r'),
 } as const
+
+/** First byte of the keys of shares/. A deposit is named by the SHA-256 of what its receipt signs. */
+export const sharesPrefix = {
+  /** e -> number(4) of the epoch under whose key deposits are written. */
+  epoch: prefix('e'),
+  /** d + deposit(32) -> epoch(4), nonce(12), deposit under the key of that epoch. */
+  deposit: prefix('d'),
+  /** w + key of the author(32) + deposit(32) -> time(8); a deposit of which no record is on the chain yet. */
+  waiting: prefix('w'),
+  /** x + deposit(32) -> nothing; it is being destroyed and is not read any more. */
+  doomed: prefix('x'),
+  /** h + patient(36) -> nothing; the patient has named other custodians, and shares may have to be handed to them. */
+  move: prefix('h'),
+  /** n + record(36) -> what this node has done for its erasure. */
+  erasure: prefix('n'),
+  /** t + deposit(32) -> record(36); the record is erased, and the deposit is not taken again. */
+  erased: prefix('t'),
+  /** p -> heights and ids of blocks up to which the chain has been read for records and erasures. */
+  progress: prefix('p'),
+} as const
+
+/** The file of an epoch key in shares/, and the number in such a name. */
+export const epochKeyName = (epoch: number): string => `epoch-${epoch}.key`

@@ -6,6 +6,7 @@ import type { Database } from './database.js'
 import { createJsonTable, type JsonTable } from './json-table.js'
 import { joinKey, keyAfter, readUint64Key, uint64Key } from './keys.js'
 import { statePrefix } from './layout.js'
+import { createReleaseLog, type ReleaseLog } from './release-log.js'
 
 /** A transaction that waits for a block. */
 export interface PendingTransaction {
@@ -51,6 +52,8 @@ export interface NodeState extends PendingTransactions {
   readonly settings: JsonTable
   /** By CID: name and size of files that this node was asked to hash. */
   readonly knownFiles: JsonTable
+  /** Signed receipts of the shares that custodians gave out. */
+  readonly releases: ReleaseLog
   close(): Promise<void>
 }
 
@@ -161,6 +164,7 @@ export const createNodeState = (database: Database): NodeState => {
     peers: createJsonTable(database, statePrefix.peer),
     settings: createJsonTable(database, statePrefix.setting),
     knownFiles: createJsonTable(database, statePrefix.knownFile),
+    releases: createReleaseLog(database),
     close: () => database.close(),
   }
 }
