@@ -20,6 +20,7 @@ const placeholders: Readonly<Record<OptionName, string>> = {
   allowPeer: '<cidr|host...>',
   mine: '',
   mineInterval: '<ms>',
+  eraseAfter: '<blocks>',
   miningThreads: '<n>',
   fileRoot: '<dir>',
   downloads: '<dir>',

@@ -160,6 +160,12 @@ const HistoryEntry = Type.Object({
 export type HistoryEntry = Static<typeof HistoryEntry>
 export const HistoryAnswer = Type.Object({ entries: Type.Array(HistoryEntry), next: Type.Optional(Type.String()) })
 
+const Hex = Type.String({ pattern: '^([0-9a-f]{2})*$' })
+export const DepositAnswer = Type.Object({ node: Id, key: Hex, sig: Hex })
+export const ReleaseAnswer = Type.Object({ custodian: Id, access: Id, enc: Hex, ct: Hex })
+
+export const ReleasesAnswer = Type.Object({ releases: Type.Array(Type.Object({ receipt: Hex, next: Type.String() })) })
+
 export const MineAnswer = Type.Object({ message: Type.String(), ...ChainBlock.properties })
 
 const PeerEntry = Type.Object({

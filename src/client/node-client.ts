@@ -1,16 +1,22 @@
-import { concatBytes } from '@noble/hashes/utils.js'
+import { concatBytes, hexToBytes } from '@noble/hashes/utils.js'
+import { verifyZip215 } from '../crypto/ed25519.js'
+import type { Sealed } from '../crypto/hpke.js'
 import { EmrError } from '../errors.js'
 import type { Kind } from '../protocol/bodies/decode-body.js'
+import { equalBytes } from '../protocol/canonical.js'
 import { parseChainId } from '../protocol/cid.js'
+import { decodeReleaseReceipt, type ReleaseReceipt } from '../protocol/release.js'
 import { decodeTransaction, type SignedTransaction } from '../protocol/transaction.js'
 import { Value } from '../typebox.js'
 import { toStream } from './byte-streams.js'
+import type { Receipt } from './consent/receipts.js'
 import { multipartFile } from './multipart-file.js'
 import {
   ChainAnswer,
   type ChainBlock,
   ConnectAnswer,
   DecideAnswer,
+  DepositAnswer,
   FindAnswer,
   HistoryAnswer,
   type HistoryEntry,
@@ -21,6 +27,8 @@ import {
   PendingAnswer,
   PendingEntriesAnswer,
   type PendingEntry,
+  ReleaseAnswer,
+  ReleasesAnswer,
   StatusAnswer,
   SubmitAnswer,
   TipEvent,
@@ -82,6 +90,15 @@ export interface NodeClient {
   ): AsyncGenerator<HistoryEntry, void, undefined>
   /** Transactions that wait for a block and name an id, oldest first. */
   pendingAbout(id: string, options?: CallOptions): Promise<PendingEntry[]>
+  /** Has this node, a custodian, keep a share: its signed receipt (`signPersonRequest`, kind `deposit`). */
+  deposit(request: Uint8Array, options?: CallOptions): Promise<Receipt>
+  /** Gets the share of a record from this custodian, sealed (`signPersonRequest`, kind `release`). It may take 40 s. */
+  release(record: string, request: Uint8Array, options?: CallOptions): Promise<Released>
+  /**
+   * Receipts of all releases of a record that this node knows of, their signatures checked. Whether `key` is that of the
+   * custodian, and `chain` the network, is for the caller to say; another node may know of more.
+   */
+  releases(record: string, options?: CallOptions): Promise<ReleaseReceipt[]>
   /** Ids of the transactions that wait for a block, oldest first. */
   pendingTransactions(options?: CallOptions): Promise<string[]>
   /** Mines one block. Takes as long as it takes; `signal` ends the search. */
@@ -105,6 +122,13 @@ export interface DecideQuestion {
   readonly purpose: string
 }
 
+/** What a custodian gives out, sealed to who asked; ids as bytes. */
+export interface Released {
+  readonly custodian: Uint8Array
+  readonly access: Uint8Array
+  readonly sealed: Sealed
+}
+
 export interface NodeClientOptions {
   /** The platform's by default. Its time limits hold for `mine` and `events`, which may be silent for long. */
   readonly fetch?: Fetch
@@ -116,6 +140,8 @@ export interface NodeClientOptions {
 const PAGE = 256
 /** Entries of a history fetched in one go, the most that a node gives. */
 const HISTORY_PAGE = 100
+/** Receipts fetched in one go, the most that a node gives. */
+const RELEASES_PAGE = 100
 
 /** @throws EmrError `peer_bad_address` if `url` is not one of http or https */
 export function createNodeClient(
@@ -219,6 +245,31 @@ export function createNodeClient(
         if (entries.length < HISTORY_PAGE) return found
       }
     },
+    async deposit(request, { signal } = {}) {
+      const asked = { method: 'POST', type: 'application/vnd.ipld.dag-cbor', body: request, signal } as const
+      const { node: id, key, sig } = await node.json('/shares', DepositAnswer, asked)
+      return { node: parseChainId(id).bytes, key: hexToBytes(key), sig: hexToBytes(sig) }
+    },
+    async release(record, request, { signal } = {}) {
+      const asked = { method: 'POST', type: 'application/vnd.ipld.dag-cbor', body: request, signal } as const
+      const answer = await node.json(`/shares/${encodeURIComponent(record)}/release`, ReleaseAnswer, asked)
+      const { custodian, access, enc, ct } = answer
+      const ids = { custodian: parseChainId(custodian).bytes, access: parseChainId(access).bytes }
+      return { ...ids, sealed: { enc: hexToBytes(enc), ct: hexToBytes(ct) } }
+    },
+    async releases(record, options = {}) {
+      const { bytes } = parseChainId(record)
+      const asked = new URLSearchParams({ limit: String(RELEASES_PAGE) })
+      const receipts: ReleaseReceipt[] = []
+      for (;;) {
+        const path = `/shares/${encodeURIComponent(record)}/releases?${asked}`
+        const { releases } = await node.json(path, ReleasesAnswer, options)
+        receipts.push(...releases.map(({ receipt }) => checkedReceipt(hexToBytes(receipt), bytes)))
+        const last = releases.at(-1)
+        if (!last || releases.length < RELEASES_PAGE) return receipts
+        asked.set('after', last.next)
+      }
+    },
     pendingTransactions: async (options = {}) => (await node.json('/transactions', PendingAnswer, options)).pending,
 
     async mine({ signal } = {}) {
@@ -240,6 +291,17 @@ export function createNodeClient(
       }
     },
   }
+}
+
+/** A receipt of a release of this record. @throws EmrError `node_unexpected` unless it is one, signed by the key that it names */
+function checkedReceipt(encoded: Uint8Array, record: Uint8Array): ReleaseReceipt {
+  try {
+    const { fields, claim } = decodeReleaseReceipt(encoded)
+    if (equalBytes(fields.record, record) && verifyZip215(claim.signature, claim.message, claim.key)) return fields
+  } catch (cause) {
+    throw new EmrError('node_unexpected', 'It sent a receipt of another form.', {}, { cause })
+  }
+  throw new EmrError('node_unexpected', 'It sent a receipt that is not signed, or of another record.')
 }
 
 /** The node speaks as soon as it listens, before anything has happened. */

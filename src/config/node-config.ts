@@ -33,6 +33,11 @@ export const NodeOptions = Type.Object(
       description: 'least time between the blocks that --mine makes, in ms',
     }),
     miningThreads: Type.Integer({ minimum: 1, maximum: 256, description: 'worker threads that search for a nonce' }),
+    eraseAfter: Type.Integer({
+      minimum: 1,
+      maximum: 1_000,
+      description: 'blocks on an erasure, its own counted, after which it is carried out; at the latest after 24 h',
+    }),
     fileRoot: text('folder from which create_hash reads files'),
     downloads: text('folder into which get_file writes'),
     logLevel: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
@@ -61,6 +66,7 @@ export const DEFAULT_OPTIONS = {
   behindProxy: false,
   mine: false,
   mineInterval: 1_000,
+  eraseAfter: 6,
   fileRoot: '.',
   logLevel: 'info',
 } as const satisfies PartialNodeOptions

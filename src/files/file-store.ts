@@ -160,6 +160,18 @@ export interface FileStore {
   importCar(cid: CID, source: AsyncIterable<Uint8Array>, limits?: ImportLimits): Promise<StoredFile>
 
   /**
+   * All files that lie here, whole or damaged, where the store is this node's alone; undefined where others may use it
+   * too, whose files are none of the node's business: it is asked about one file at a time then, with `has`.
+   */
+  list(call?: FileStoreCall): Promise<CID[] | undefined>
+
+  /**
+   * Lets go of the file: it is not held any more when this resolves. The embedded store has deleted it then; a
+   * Kubo deletes what is not pinned at its next collection. A file that is not here is passed over.
+   */
+  remove(cid: CID, call?: FileStoreCall): Promise<void>
+
+  /**
    * Where the copies of a file are; absent in a store that does not know. Undefined for a file that it does not keep.
    *
    * @throws EmrError `file_store_unreachable`, `file_store_timeout`, `file_store_failed`, `cancelled`

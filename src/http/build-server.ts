@@ -25,6 +25,7 @@ import { paperChainRoutes } from './routes/paper-chain.js'
 import { paperFileRoutes } from './routes/paper-files.js'
 import { paperNodeRoutes } from './routes/paper-nodes.js'
 import { peerRoutes } from './routes/peers.js'
+import { shareRoutes } from './routes/shares.js'
 import { transactionRoutes } from './routes/transactions.js'
 import { setSecurityHeaders } from './security-headers.js'
 import { identifySenders } from './sender.js'
@@ -95,6 +96,7 @@ export async function buildServer(
       tags: [
         { name: 'paper', description: 'The calls of the paper' },
         { name: 'chain', description: 'Blocks and transactions' },
+        { name: 'custody', description: 'Shares that are kept for patients' },
         { name: 'consent', description: 'Identities, consent and what became of it' },
         { name: 'files', description: 'Encrypted files' },
         { name: 'peers', description: 'What nodes ask of each other' },
@@ -116,6 +118,7 @@ export async function buildServer(
     blockRoutes,
     peerRoutes,
     announcementRoutes,
+    shareRoutes,
     gatewayRoutes,
     ipfsRoutes,
     healthRoutes,

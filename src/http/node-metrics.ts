@@ -102,6 +102,34 @@ export const nodeMetrics: readonly NodeMetric[] = [
     'Speed of the search that runs; 0 while none does.',
     ({ miner }) => miner.hashesPerSecond,
   ),
+  gauge('emrchain_custody_deposits', 'Key shares that are kept for others.', ({ custody }) => custody.deposits),
+  counter(
+    'emrchain_custody_releases_total',
+    'Shares that were given out, each with a receipt.',
+    ({ custody }) => custody.releases.given,
+  ),
+  counter(
+    'emrchain_custody_releases_refused_total',
+    'Requests for a share that were refused, by the code of docs/errors.md.',
+    ({ custody }) => [...custody.releases.refused],
+    'code',
+  ),
+  counter(
+    'emrchain_custody_handovers_total',
+    'Shares that went from custodian to custodian, by direction: given, taken.',
+    ({ custody }) => Object.entries(custody.handovers),
+    'direction',
+  ),
+  gauge(
+    'emrchain_custody_erasures_waiting',
+    'Erasures of the chain that are not carried out here, or whose receipt is not on the chain.',
+    ({ custody }) => custody.erasuresWaiting,
+  ),
+  gauge(
+    'emrchain_custody_restoring',
+    '1 while a restored node has not heard its peers, and gives nothing out.',
+    ({ custody }) => Number(custody.isRestoring),
+  ),
   gauge(
     'emrchain_file_store_healthy',
     '1 while the file store is well, by its kind.',

@@ -90,6 +90,12 @@ export interface PeerClient {
   transactions(peer: string, ids: readonly CID[]): Promise<SignedTransaction[]>
   /** One block of the peer, whole. */
   block(peer: string, id: CID): Promise<Block>
+  /** How a custodian sees the chain and what is pending: what it answers to this question, unchecked. */
+  custodianView(peer: string, question: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
+  /** Hands a share to a custodian: its receipt, unchecked. */
+  handOver(peer: string, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
+  /** Tells a peer of a release by its signed receipt. */
+  tellRelease(peer: string, receipt: Uint8Array): Promise<void>
   /** Tells a peer of the IPFS daemon of this node. */
   introduceDaemon(peer: string, daemon: DaemonMessage): Promise<DaemonAnswer>
   /** One block of a file, unchecked; undefined when the peer does not have it. */
@@ -177,8 +183,10 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
     body: Uint8Array,
     type: string,
     time = limits.answerTimeout,
+    until?: AbortSignal,
   ): Promise<Call & { text: Uint8Array }> {
-    const signal = AbortSignal.timeout(time)
+    const timeout = AbortSignal.timeout(time)
+    const signal = until ? AbortSignal.any([until, timeout]) : timeout
     const { answer, signature } = await call(peer, path, { method: 'POST', body, type, signal })
     const text = await read(answer, limits.messageBytes)
     if (answer.statusCode >= 300) throw refused(answer.statusCode, text)
@@ -206,7 +214,8 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
     const { answer } = await call(peer, path, { signal })
     if (answer.statusCode === 200) return answer
     const body = await read(answer, limits.messageBytes)
-    if (answer.statusCode === 404) return undefined
+    // 410: the record was erased there; that node knows more of the chain than this one.
+    if (answer.statusCode === 404 || answer.statusCode === 410) return undefined
     throw refused(answer.statusCode, body)
   }
 
@@ -241,6 +250,15 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
       const body = await get(peer, `/blocks/${id}?format=car`, limits.blocksBytes)
       return wellFormed(() => readGivenBlock(body, id))
     },
+    async custodianView(peer, question, signal) {
+      return (await post(peer, '/shares/views', question, CBOR, limits.fetchTimeout, signal)).text
+    },
+    async handOver(peer, request, signal) {
+      return (await post(peer, '/shares/handovers', request, CBOR, limits.fetchTimeout, signal)).text
+    },
+    async tellRelease(peer, receipt) {
+      await post(peer, '/shares/releases', receipt, CBOR, limits.fetchTimeout)
+    },
     async introduceDaemon(peer, daemon) {
       const { text } = await post(peer, '/peers/ipfs', json(daemon), 'application/json', limits.fetchTimeout)
       return parsed(DaemonAnswer, text)
@@ -256,6 +274,7 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
   }
 }
 
+const CBOR = 'application/vnd.ipld.dag-cbor'
 const json = (message: object): Uint8Array => new TextEncoder().encode(JSON.stringify(message))
 
 /** Refusals that this node passes on under their own code. */

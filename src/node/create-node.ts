@@ -6,8 +6,7 @@ import type { NodeConfig } from '../config/node-config.js'
 import { loadSodium } from '../crypto/ed25519-sodium-node.js'
 import { isEmrError } from '../errors.js'
 import type { FileStoreOptions } from '../files/choose-file-store.js'
-import { dataFolderPaths } from '../ledger/layout.js'
-import { type Ledger, openLedger } from '../ledger/ledger.js'
+import { openLedger } from '../ledger/ledger.js'
 import { createMempool } from '../mempool/mempool.js'
 import { createMiner } from '../mining/miner.js'
 import { createNetwork, DEFAULT_NETWORK_OPTIONS, type NetworkOptions } from '../network/network.js'
@@ -19,16 +18,16 @@ import { PROTOCOL_VERSION } from '../protocol/network-parameters.js'
 import type { HelloMessage } from '../protocol/peer-messages.js'
 import { createChainReads } from './chain-reads.js'
 import { createChainStore } from './chain-store.js'
-import { openChosenStore } from './choose-store.js'
 import { createConsentReads } from './consent-reads.js'
+import { createCustody } from './create-custody.js'
 import { startEarlyTimer } from './early-timer.js'
 import type { EmrNode, NodeEvents } from './emr-node.js'
 import { createFileService } from './file-service.js'
 import { ledgerRules } from './ledger-rules.js'
 import { createMiningService } from './mining-service.js'
 import { nodeAddresses } from './node-addresses.js'
-import { loadOwnKey } from './node-key.js'
 import { createNodeStatus } from './node-status.js'
+import { openNodeDisk } from './open-node-disk.js'
 import { createPeerIdentity } from './peer-identity.js'
 import { createReaders } from './readers.js'
 import { createRecordService } from './record-service.js'
@@ -95,12 +94,13 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
 
   const ledgerOptions = ledgerRules(network)
   const ledger = await openLedger(config.data, ledgerOptions)
-  const { signer, fileStore, choice, isNew } = await openRest(config, ledger, dependencies.kuboTimeouts).catch(
+  const opened = await openNodeDisk(config, ledger, genesis.id, dependencies.kuboTimeouts).catch(
     async (error: unknown) => {
       await ledger.close()
       throw error
     },
   )
+  const { signer, fileStore, custodyDisk, choice, isNew } = opened
   if (ledger.recovery.stateLost)
     logger.warn({}, 'the durable state was missing: pending transactions, peers and settings are lost')
   logger.info({ ...ledger.recovery, fileStore: choice, chosenNow: isNew }, 'data folder open')
@@ -173,16 +173,17 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     random,
     logger,
   })
+  const client = createPeerClient(
+    {
+      ownAddress: () => ownUrl,
+      ...{ signer, verify: identity.verify, now, policy, assertMayCall: book.assertMayCall },
+      ca: dependencies.peerAuthorities,
+    },
+    dependencies.clientLimits ?? clientLimitsFor(network),
+  )
   const peers = createNetwork(
     {
-      client: createPeerClient(
-        {
-          ownAddress: () => ownUrl,
-          ...{ signer, verify: identity.verify, now, policy, assertMayCall: book.assertMayCall },
-          ca: dependencies.peerAuthorities,
-        },
-        dependencies.clientLimits ?? clientLimitsFor(network),
-      ),
+      client,
       book,
       policy,
       gossip: {
@@ -215,6 +216,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       network: peers,
       knownFiles: ledger.state.knownFiles,
       nameOnChain: (cid) => records.nameOf(cid),
+      assertNotErased: ({ bytes }) => custody.assertNotErased(bytes),
     },
     { fileRoot: config.fileRoot, dataFolder: config.data, downloads: config.downloads, maxFileBytes: MAX_FILE_BYTES },
   )
@@ -239,6 +241,12 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     tipTime: () => chain.tip().header.time,
   })
 
+  const reads = createChainReads(store, ledger, { network, genesis, rules, now })
+  const custody = createCustody({
+    ...{ genesis: genesis.id, signer, rules, ledger, mempool, records, reads, fileStore, client, now },
+    ...{ ...custodyDisk, peers: () => peers.peers().filter(readers.mayHear), logger, eraseAfter: config.eraseAfter },
+  })
+
   chain.onTipChanged(({ tip, connected, disconnected, taken, returned }) => {
     tally.tipChanged({ connected, disconnected, taken })
     mempool.follow({ taken, returned })
@@ -247,6 +255,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     // Whoever is on the winning branch already may never have heard of what the other one held.
     for (const transaction of returned) void peers.announceTransaction(transaction)
     mining.wake()
+    void custody.follow()
   })
 
   async function submitBlocks(blocks: readonly Block[], from?: string): Promise<void> {
@@ -297,14 +306,14 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     },
     findFiles: records.find,
     transaction: records.status,
-    ...{ consent, readers },
+    ...{ consent, readers, custody },
     pendingTransactions: mempool.all,
     transactionsAsCar: records.asCar,
 
     submitBlocks,
     mine: mining.mine,
 
-    ...createChainReads(store, ledger, { network, genesis, rules, now }),
+    ...reads,
 
     hello,
     greeted: peers.greeted,
@@ -332,6 +341,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       tip: chain.tip,
       peers: peers.peers,
       tally: tally.read,
+      custody: custody.tally,
       now,
     }),
   }
@@ -357,25 +367,20 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       mining.start()
       peers.start()
       peers.expect(config.peer)
-      const { refused } = await peers.connect(config.peer)
+      const connected = peers.connect(config.peer)
+      // Who asks for a share or a file waits until the erasures of the chain are applied.
+      void custody.start(connected.then(peers.syncAll))
+      const { refused } = await connected
       for (const peer of refused) logger.warn(peer, 'a configured peer was not connected')
-      void peers.syncAll()
     },
     async close() {
       await stop()
+      await custody.close()
       await signatures.close()
       await fileStore.close()
       await ledger.close()
     },
   }
-}
-
-/** What else is on the disk of a node, once its folder is its own. */
-async function openRest(config: NodeConfig, ledger: Ledger, timeouts: FileStoreOptions['timeouts']) {
-  const paths = dataFolderPaths(config.data)
-  const signer = await loadOwnKey(paths.nodeKey, ledger.state.settings)
-  const { store, ...chosen } = await openChosenStore(config, paths.files, ledger.state.settings, timeouts)
-  return { signer, fileStore: store, ...chosen }
 }
 
 async function briefly(telling: Promise<void>): Promise<void> {

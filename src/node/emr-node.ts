@@ -17,6 +17,7 @@ import type {
 import type { SignedRequest, WholeSignature } from '../protocol/request-signature.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import type { ConsentReads } from './consent-reads.js'
+import type { CustodyService } from './custody-service.js'
 import type { NodeStatus } from './node-status.js'
 import type { Readers } from './readers.js'
 import type { RecordOnChain, TransactionStatus } from './record-on-chain.js'
@@ -66,7 +67,7 @@ export interface EmrNode {
   getFile(cid: CID, signal: AbortSignal): Promise<{ path: string; size: number }>
   /**
    * A file of this node's own store as a CAR, of which the root has been read and checked, or one block of it; both
-   * throw `file_unavailable`. The bytes must be read to their end, or be let go by `return`.
+   * throw `file_unavailable` and `record_erased`. The bytes must be read to their end, or be let go by `return`.
    */
   fileAsCar(cid: CID, shape?: CarShape): Promise<FileBytes>
   fileBlock(cid: CID): Promise<Uint8Array>
@@ -86,6 +87,8 @@ export interface EmrNode {
   transaction(id: CID): Promise<TransactionStatus | undefined>
   readonly consent: ConsentReads
   readonly readers: Readers
+  /** What this node does as a custodian of patients. */
+  readonly custody: Pick<CustodyService, 'deposit' | 'release' | 'view' | 'takeOver' | 'takeReceipt' | 'releasesOf'>
   pendingTransactions(): Iterable<SignedTransaction>
   /** Those of these transactions that this node has, as many as one answer takes. @throws EmrError `transaction_unknown` */
   transactionsAsCar(ids: readonly CID[]): Promise<Uint8Array>

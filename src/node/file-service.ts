@@ -27,6 +27,8 @@ export interface FileServiceDependencies {
   readonly network: Pick<Network, 'fetchFile' | 'fetchBlock' | 'hasReachedDaemons'>
   /** Answers of create_hash: what a file is called, by its CID. */
   readonly knownFiles: JsonTable
+  /** @throws EmrError `record_erased` where this node neither gives a file out nor fetches it */
+  assertNotErased(cid: CID): Promise<void>
   /** What the chain calls a file. */
   nameOnChain(cid: CID): Promise<string | undefined>
 }
@@ -44,7 +46,7 @@ export interface FileService {
 }
 
 export function createFileService(dependencies: FileServiceDependencies, options: FileServiceOptions): FileService {
-  const { store, network, knownFiles, nameOnChain } = dependencies
+  const { store, network, knownFiles, assertNotErased, nameOnChain } = dependencies
   const { fileRoot, dataFolder, downloads, maxFileBytes } = options
 
   async function add(source: AsyncIterable<Uint8Array>, name: string, signal: AbortSignal): Promise<NamedFile> {
@@ -78,10 +80,23 @@ export function createFileService(dependencies: FileServiceDependencies, options
     }
   }
 
-  /** Makes sure that the store holds the file. */
-  async function hold(cid: CID, signal: AbortSignal): Promise<void> {
-    if (await store.has(cid, { signal })) return
+  async function fetch(cid: CID, signal: AbortSignal): Promise<void> {
+    await assertNotErased(cid)
     await fetchFromOthers(cid, signal)
+    try {
+      await assertNotErased(cid)
+    } catch (error) {
+      // The erasure was carried out while the file was on its way.
+      if (isEmrError(error, 'record_erased')) await store.remove(cid)
+      throw error
+    }
+  }
+
+  /** Makes sure that the store holds the file. @throws EmrError `record_erased` */
+  async function hold(cid: CID, signal: AbortSignal): Promise<void> {
+    await assertNotErased(cid)
+    if (await store.has(cid, { signal })) return
+    await fetch(cid, signal)
   }
 
   return {
@@ -96,6 +111,7 @@ export function createFileService(dependencies: FileServiceDependencies, options
       } catch (error) {
         if (!isEmrError(error, 'file_unavailable')) throw error
       }
+      await assertNotErased(cid)
       const sizeOf = async (root: Uint8Array): Promise<number> => {
         if (!(await matchesCid(cid, root))) throw new EmrError('wrong_cid')
         return describeFile(cid, root).size
@@ -126,10 +142,14 @@ export function createFileService(dependencies: FileServiceDependencies, options
     },
 
     async fileAsCar(cid, shape) {
+      await assertNotErased(cid)
       if (!(await store.has(cid))) throw new EmrError('file_unavailable')
       return begun(lend((buffers) => store.exportCar(cid, { buffers }, shape)))
     },
-    fileBlock: (cid) => store.getBlock(cid),
+    async fileBlock(cid) {
+      await assertNotErased(cid)
+      return store.getBlock(cid)
+    },
   }
 }
 

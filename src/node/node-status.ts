@@ -7,6 +7,7 @@ import type { Mempool } from '../mempool/mempool.js'
 import type { Miner } from '../mining/miner.js'
 import type { Peer } from '../network/peer-book.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
+import type { CustodyTally } from './custody-tally.js'
 import { type PeerStates, peerStatesOf, type SyncState, syncStateOf, type Warning, warningsOf } from './node-health.js'
 import type { Tally } from './tally.js'
 import { VERSION } from './version.js'
@@ -30,6 +31,7 @@ export interface NodeStatus {
   readonly mining: boolean
   readonly miner: { searching: boolean; hashesPerSecond: number; hashes: number }
   readonly tally: Tally
+  readonly custody: CustodyTally
   readonly warnings: readonly Warning[]
   readonly fileStore: { kind: 'embedded' | 'kubo'; state: 'ok' | 'degraded'; detail?: string }
 }
@@ -46,12 +48,14 @@ export interface NodeStatusDependencies {
   tip(): StoredBlock
   peers(): Peer[]
   tally(): Tally
+  custody(): CustodyTally
   now(): number
 }
 
 /** The status of a node, made anew at each call. */
 export function createNodeStatus(dependencies: NodeStatusDependencies): () => Promise<NodeStatus> {
-  const { network, genesis, key, mempool, miner, fileStore, automatic, url, tip, peers, tally, now } = dependencies
+  const { network, genesis, key, mempool, miner, fileStore, automatic, url, tip, peers, tally, custody, now } =
+    dependencies
   const startedAt = now()
   return async () => {
     const health = await fileStore.health()
@@ -81,6 +85,7 @@ export function createNodeStatus(dependencies: NodeStatusDependencies): () => Pr
       mining: automatic,
       miner: { searching, hashesPerSecond: searching ? miner.hashRate() : 0, hashes: miner.hashes() },
       tally: tally(),
+      custody: custody(),
       warnings: warningsOf({
         now: at,
         startedAt,

@@ -19,6 +19,7 @@ import {
 } from './back-up.js'
 import { ledgerRules } from './ledger-rules.js'
 import { loadNodeKey, loadOwnKey } from './node-key.js'
+import { markRestored } from './restored-mark.js'
 import { verifyDataFolder } from './verify-data-folder.js'
 
 export interface Restored {
@@ -80,6 +81,7 @@ export async function restore(backup: string, data: string, options: BackUpOptio
       const pending = [...ledger.state.pending()].length
       if (!ledger.tip().id.equals(tip) || pending !== manifest.pending)
         throw new EmrError('backup_malformed', 'It does not hold what its backup.json says.')
+      await markRestored(ledger.state.settings)
     } finally {
       await ledger.close()
     }

@@ -45,6 +45,28 @@ const contentOf = (content: string | readonly [number, string]): AsyncGenerator<
 
 /** What every store must do, whatever is behind it. */
 export async function fileStoreSuite(t: Test, { store, kept }: StoreUnderTest): Promise<void> {
+  t.test('lets go of a file, and of no other', async (t) => {
+    const [{ cid }, other] = [await store.add(keystream(600_000, 'gone')), await store.add(keystream(600_000, 'stays'))]
+    for await (const _ of store.read(cid)) break
+    await store.remove(cid.toV1())
+    t.equal(await store.has(cid), false)
+    const names = await kept()
+    t.equal(names.includes(cid.toString()), false)
+    t.equal(names.includes(other.cid.toString()), true)
+    await store.remove(cid)
+    await store.add(keystream(600_000, 'gone'))
+    t.equal(await store.has(cid), true, 'and takes it again')
+  })
+
+  t.test('lists only what is its own', async (t) => {
+    const { cid } = await store.add(keystream(300_000, 'listed'))
+    const listed = await store.list()
+    if (store.kind === 'kubo') t.equal(listed, undefined, 'the daemon may be that of others too')
+    else t.strictSame(listed?.map(String).sort(), await kept())
+    await store.remove(cid)
+    t.equal((await store.list())?.some((one) => one.equals(cid)) ?? false, false)
+  })
+
   t.test('gives the CIDs that IPFS gives, and the bytes back', async (t) => {
     for (const [name, content, cid] of KNOWN) {
       const file = await store.add(contentOf(content))

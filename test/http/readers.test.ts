@@ -21,6 +21,11 @@ const PUBLIC = [
   'POST /blocks',
   'POST /peers',
   'POST /peers/ipfs',
+  'POST /shares',
+  'POST /shares/handovers',
+  'POST /shares/releases',
+  'POST /shares/views',
+  'POST /shares/{record}/release',
   'POST /transactions',
 ]
 const CBOR = 'application/vnd.ipld.dag-cbor'

@@ -171,6 +171,24 @@ export async function createEmbeddedFileStore({
       return operations.run(caller, (signal) => readBlock(root, block, signal))
     },
 
+    list: ({ signal: caller } = {}) =>
+      operations.run(caller, async () => {
+        const names = await onDisk(() => readdir(folder))
+        return names.flatMap((name) => rootOf(name) ?? [])
+      }),
+
+    async remove(cid, { signal: caller } = {}) {
+      const root = normalCid(cid)
+      await operations.run(caller, async () => {
+        await onDisk(async () => {
+          await rm(pathOf(root), { force: true })
+          await syncFolder(folder)
+        })
+        await cars.drop(nameOf(root))
+        damaged.delete(blockKey(root))
+      })
+    },
+
     health: () =>
       operations.run(undefined, async () => {
         if (damaged.size > 0) return { state: 'degraded', detail: `Damaged files: ${damaged.size}.` }
@@ -187,6 +205,17 @@ export async function createEmbeddedFileStore({
 }
 
 const unavailable = (cid: CID): EmrError => new EmrError('file_unavailable', undefined, { cid: cid.toString() })
+
+/** The file whose CAR has this name; undefined for anything else that lies in the folder. */
+function rootOf(name: string): CID | undefined {
+  if (!name.endsWith('.car')) return undefined
+  try {
+    const root = normalCid(CID.parse(name.slice(0, -'.car'.length)))
+    return `${root}.car` === name ? root : undefined
+  } catch {
+    return undefined
+  }
+}
 
 async function openFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })

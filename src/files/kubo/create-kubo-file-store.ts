@@ -254,10 +254,22 @@ export function createKuboFileStore({ url, authorization, cluster, timeouts }: K
       yield* operations.stream(caller, (signal) => exportFile(cid, blocksOf(root, signal), { signal }, shape))
     },
 
+    // The daemon may be that of others too.
+    list: ({ signal: caller } = {}) => operations.run(caller, async () => undefined),
+
     async getBlock(cid, { signal: caller, within = cid } = {}) {
       const [block, root] = [normalCid(cid), normalCid(within)]
       // Whoever asks may name any block: it is not searched for as long as one that a file needs.
       return operations.run(caller, (signal) => blocksOf(root, signal, firstBlockMs)(block))
+    },
+
+    async remove(cid, { signal: caller } = {}) {
+      const root = normalCid(cid)
+      await operations.run(caller, async (signal) => {
+        if (!(await isPinned(root, signal))) return
+        await ask(pinMs, signal, (until) => kubo.pin.rm(root, { recursive: true, signal: until }))
+        if (await isPinned(root, signal)) throw new EmrError('file_store_failed', 'It did not unpin the file.')
+      })
     },
 
     ...(copies && {

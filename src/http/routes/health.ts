@@ -21,15 +21,16 @@ export function healthRoutes(server: TypedServer, node: EmrNode): void {
       schema: {
         tags: ['node'],
         summary: 'Whether the node answers and its file store works',
+        description: '`restoring`: it was restored from a backup, and gives nothing out before it has heard its peers.',
         response: {
-          200: Type.Object({ status: Type.Enum(['ok', 'degraded']), fileStore: FileStoreView }),
+          200: Type.Object({ status: Type.Enum(['ok', 'degraded', 'restoring']), fileStore: FileStoreView }),
           ...problems,
         },
       },
     },
     async () => {
-      const { fileStore } = await node.status()
-      return { status: fileStore.state, fileStore }
+      const { fileStore, custody } = await node.status()
+      return { status: custody.isRestoring ? ('restoring' as const) : fileStore.state, fileStore }
     },
   )
 
@@ -89,7 +90,7 @@ export function healthRoutes(server: TypedServer, node: EmrNode): void {
 }
 
 const statusView = (status: NodeStatus, { network }: EmrNode) => {
-  const { tip, next, now, startedAt, miner, tally, warnings, ...same } = status
+  const { tip, next, now, startedAt, miner, tally, custody: _, warnings, ...same } = status
   return {
     ...same,
     genesis: status.genesis.toString(),
