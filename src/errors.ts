@@ -116,6 +116,8 @@ export const errors = {
   // Files
   file_unknown: entry('No record on the chain and no file in the store matches.'),
   file_unavailable: entry('The file is not in the store of this node and no peer gave it.'),
+  file_unpinned: entry('The operator of this node deleted the file on purpose; "emrchain pin CID" fetches it again.'),
+  file_last_copy: entry('No other node says that it has the file; "emrchain unpin --force" deletes it all the same.'),
   file_damaged: entry('A block of the file does not match its CID.'),
   file_store_unreachable: entry('The file store does not answer.'),
   file_store_timeout: entry('The file store did not answer in time.'),

@@ -31,6 +31,8 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   not_found: 'missing',
   file_unknown: 'missing',
   file_unavailable: 'missing',
+  file_unpinned: 'missing',
+  file_last_copy: 'refused',
   path_not_found: 'missing',
   input_unreadable: 'missing',
   key_missing: 'missing',

@@ -9,6 +9,7 @@ import { registerConnect } from './commands/connect.js'
 import { registerContacts } from './commands/contacts.js'
 import { registerDecrypt } from './commands/decrypt.js'
 import { registerEncrypt } from './commands/encrypt.js'
+import { registerFiles } from './commands/files.js'
 import { registerFound } from './commands/found.js'
 import { registerGet } from './commands/get.js'
 import { registerGrant } from './commands/grant.js'
@@ -17,6 +18,7 @@ import { registerKey } from './commands/key.js'
 import { registerList } from './commands/list.js'
 import { registerMine } from './commands/mine.js'
 import { registerPeers } from './commands/peers.js'
+import { registerPin } from './commands/pin.js'
 import { registerPrototype } from './commands/prototype.js'
 import { registerRepair } from './commands/repair.js'
 import { registerRequest } from './commands/request.js'
@@ -59,6 +61,7 @@ export async function createProgram(words: readonly string[]): Promise<Command> 
   registerFound(program)
   registerBackup(program)
   registerRepair(program)
+  for (const register of [registerFiles, registerPin]) register(program)
   program.commandsGroup('Chain:')
   for (const register of [registerStatus, registerMine, registerChain, registerVerify, registerPrototype]) {
     register(program)

@@ -6,6 +6,7 @@ import { printable } from './text.js'
 /** What to do next, where that is known and the sentence of the error does not say it. */
 const nextSteps: Partial<Record<ErrorCode, string>> = {
   node_unreachable: 'A node elsewhere is named by --node URL or EMRCHAIN_NODE.',
+  peer_bad_address: 'Write it with its scheme, as in https://node.example:5002 or http://127.0.0.1:5002.',
   node_unexpected: 'Check --node or EMRCHAIN_NODE; a node of emrchain listens on port 5002 unless told otherwise.',
   node_untrusted: 'A private authority is named by --ca FILE; the name in --node must be one of the certificate.',
   token_required:
@@ -17,6 +18,7 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   output_exists: 'Name another file with -o; get and decrypt replace it with --force.',
   file_unknown: '"emrchain list" shows the records of the wallet, "emrchain chain" those of the chain.',
   file_unavailable: 'Connect the node to one that has the file: "emrchain connect URL".',
+  file_last_copy: 'With --force it is gone for good; "emrchain pin CID --node URL" first makes a copy elsewhere.',
   cipher_wrong_key: 'Nothing was written.',
   cipher_damaged: 'Nothing was written.',
   cipher_truncated: 'Nothing was written.',

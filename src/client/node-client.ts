@@ -35,6 +35,7 @@ import {
   TransactionAnswer,
   UploadAnswer,
 } from './node-answers.js'
+import { createNodeFiles, type NodeFiles } from './node-files.js'
 import { createNodeRequester, type Fetch } from './node-request.js'
 import type { RequestSigner } from './request-signer.js'
 import { readEvents } from './server-sent-events.js'
@@ -47,7 +48,7 @@ export interface UploadedFile {
   readonly sent: number
 }
 
-interface CallOptions {
+export interface CallOptions {
   readonly signal?: AbortSignal | undefined
 }
 
@@ -60,7 +61,7 @@ export interface TransferOptions extends CallOptions {
  * A node, seen from outside. Each call throws the EmrError that the node answered with, or `node_unreachable`,
  * `node_broke_off`, `node_unexpected`, `cancelled`.
  */
-export interface NodeClient {
+export interface NodeClient extends NodeFiles {
   status(options?: CallOptions): Promise<StatusAnswer>
   /** The newest blocks, oldest of them first, and the length of the whole chain. */
   newestBlocks(limit: number, options?: CallOptions): Promise<ChainAnswer>
@@ -153,6 +154,7 @@ export function createNodeClient(
     ({ method: 'POST', type: 'application/json', body: JSON.stringify(body), signal }) as const
 
   return {
+    ...createNodeFiles(node),
     status: (options = {}) => node.json('/status', StatusAnswer, options),
 
     newestBlocks: (limit, options = {}) => node.json(`/get_chain?limit=${limit}`, ChainAnswer, options),

@@ -166,8 +166,8 @@ export interface FileStore {
   list(call?: FileStoreCall): Promise<CID[] | undefined>
 
   /**
-   * Lets go of the file: it is not held any more when this resolves. The embedded store has deleted it then; a
-   * Kubo deletes what is not pinned at its next collection. A file that is not here is passed over.
+   * Lets go of the file: it is not held any more when this resolves. The embedded store has deleted it then, and what
+   * `setAside` kept; a Kubo deletes what is not pinned at its next collection. A file that is not here is passed over.
    */
   remove(cid: CID, call?: FileStoreCall): Promise<void>
 
@@ -177,6 +177,21 @@ export interface FileStore {
    * @throws EmrError `file_store_unreachable`, `file_store_timeout`, `file_store_failed`, `cancelled`
    */
   replication?(cid: CID, call?: FileStoreCall): Promise<Replication | undefined>
+
+  /**
+   * Prepares for a whole copy of a file that is damaged here, so that `importCar` mends it. Until then the file stays
+   * where it is.
+   *
+   * @returns the path under which the damaged one stays beside the whole one, until `remove`; undefined where the store
+   * keeps none
+   */
+  setAside(cid: CID, call?: FileStoreCall): Promise<string | undefined>
+
+  /**
+   * Has the store delete at once what is not pinned, whoever put it there, and gives the CID of each block that it
+   * deletes. The embedded store never has any.
+   */
+  collect(call?: FileStoreCall): AsyncIterable<CID>
 
   health(): Promise<FileStoreHealth>
 

@@ -18,6 +18,7 @@ import { announcementRoutes } from './routes/announcements.js'
 import { blockRoutes } from './routes/blocks.js'
 import { consentRoutes } from './routes/consent.js'
 import { eventRoutes } from './routes/events.js'
+import { fileRoutes } from './routes/files.js'
 import { gatewayRoutes } from './routes/gateway.js'
 import { healthRoutes } from './routes/health.js'
 import { ipfsRoutes } from './routes/ipfs.js'
@@ -121,6 +122,7 @@ export async function buildServer(
     shareRoutes,
     gatewayRoutes,
     ipfsRoutes,
+    fileRoutes,
     healthRoutes,
     eventRoutes,
     metricRoutes,

@@ -68,6 +68,8 @@ export const statusCodes: Partial<Record<ErrorCode, number>> = {
 
   file_unknown: 404,
   file_unavailable: 404,
+  file_unpinned: 410,
+  file_last_copy: 409,
   file_damaged: 500,
   file_too_large: 413,
   not_a_file: 422,

@@ -52,6 +52,8 @@ export interface NodeState extends PendingTransactions {
   readonly settings: JsonTable
   /** By CID: name and size of files that this node was asked to hash. */
   readonly knownFiles: JsonTable
+  /** By CID: whether a file is kept, or was deleted on purpose. */
+  readonly filePins: JsonTable
   /** Signed receipts of the shares that custodians gave out. */
   readonly releases: ReleaseLog
   close(): Promise<void>
@@ -164,6 +166,7 @@ export const createNodeState = (database: Database): NodeState => {
     peers: createJsonTable(database, statePrefix.peer),
     settings: createJsonTable(database, statePrefix.setting),
     knownFiles: createJsonTable(database, statePrefix.knownFile),
+    filePins: createJsonTable(database, statePrefix.filePin),
     releases: createReleaseLog(database),
     close: () => database.close(),
   }

@@ -18,6 +18,7 @@ import {
 } from './daemon-introductions.js'
 import { DEFAULT_DOWNLOAD_LIMITS, type DownloadLimits } from './download-parts.js'
 import { fromAnyPeer } from './fetch-file.js'
+import { askHolders, type FileHolders } from './file-holders.js'
 import { createFloodGuard, EMPTY_WORDS, LOW_HEADERS } from './flood-guard.js'
 import { createGossip, type GossipDependencies, isStranger } from './gossip.js'
 import { parsePeerAddress } from './peer-address.js'
@@ -96,6 +97,10 @@ export interface Network {
   fetchFile<T>(cid: CID, take: (car: AsyncIterable<Uint8Array>) => Promise<T>, signal: AbortSignal): Promise<T>
   /** One block of a file, in the same way. */
   fetchBlock<T>(cid: CID, take: (bytes: Uint8Array) => Promise<T>, signal: AbortSignal): Promise<T>
+  /** Which peers say that they keep which of these files (at most 64). Who is left alone for a while counts as silent. */
+  holdersOf(cids: readonly CID[], signal: AbortSignal): Promise<FileHolders>
+  /** One block of a file from this peer, unchecked; undefined where it does not give it. */
+  blockFrom(peer: string, cid: CID, signal: AbortSignal): Promise<Uint8Array | undefined>
   start(): void
   close(): Promise<void>
 }
@@ -324,6 +329,12 @@ export function createNetwork(dependencies: NetworkDependencies, options = DEFAU
         { ask: (peer) => client.file(peer, cid, signal), take, onFailure: failed },
         { cid, signal },
       ),
+    async holdersOf(cids, signal) {
+      const asked = others()
+      const { holders: found, silent } = await askHolders(asked, client, { cids, signal })
+      return { holders: found, silent: [...silent, ...holders().filter((peer) => !asked.includes(peer))].sort() }
+    },
+    blockFrom: client.fileBlock,
     fetchBlock: (cid, take, signal) =>
       fromAnyPeer(
         holders(),

@@ -12,6 +12,7 @@ import {
   BLOCKS_PER_ANSWER_BYTES,
   DaemonAnswer,
   type DaemonMessage,
+  HeldFiles,
   HelloMessage,
   PEER_HEADER,
   PendingMessage,
@@ -98,6 +99,8 @@ export interface PeerClient {
   tellRelease(peer: string, receipt: Uint8Array): Promise<void>
   /** Tells a peer of the IPFS daemon of this node. */
   introduceDaemon(peer: string, daemon: DaemonMessage): Promise<DaemonAnswer>
+  /** Those of these files (at most 64) that the peer says it keeps. */
+  heldFiles(peer: string, cids: readonly CID[], signal: AbortSignal): Promise<string[]>
   /** One block of a file, unchecked; undefined when the peer does not have it. */
   fileBlock(peer: string, cid: CID, signal: AbortSignal): Promise<Uint8Array | undefined>
   /** The file's blocks as a CAR, unchecked; undefined when the peer does not have it. */
@@ -263,6 +266,13 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
       const { text } = await post(peer, '/peers/ipfs', json(daemon), 'application/json', limits.fetchTimeout)
       return parsed(DaemonAnswer, text)
     },
+    async heldFiles(peer, cids, signal) {
+      const asked = cids.map(String)
+      const body = json({ cids: asked })
+      const { text } = await post(peer, '/files/held', body, 'application/json', limits.fetchTimeout, signal)
+      const { held } = parsed(HeldFiles, text)
+      return asked.filter((cid) => held.includes(cid))
+    },
     async fileBlock(peer, cid, signal) {
       const answer = await held(peer, `/ipfs/${cid}?format=raw`, signal)
       return answer && read(answer, limits.messageBytes)
@@ -313,7 +323,12 @@ const single = (field: string | string[] | undefined): string | undefined =>
   Array.isArray(field) ? field.join(', ') : field
 
 function parsed<
-  T extends typeof HelloMessage | typeof PendingMessage | typeof AnnouncementAnswer | typeof DaemonAnswer,
+  T extends
+    | typeof HelloMessage
+    | typeof PendingMessage
+    | typeof AnnouncementAnswer
+    | typeof DaemonAnswer
+    | typeof HeldFiles,
 >(schema: T, body: Uint8Array): Type.Static<T> {
   return wellFormed(() => {
     const json: unknown = JSON.parse(new TextDecoder().decode(body))

@@ -20,9 +20,9 @@ import { createChainReads } from './chain-reads.js'
 import { createChainStore } from './chain-store.js'
 import { createConsentReads } from './consent-reads.js'
 import { createCustody } from './create-custody.js'
+import { createFiles } from './create-files.js'
 import { startEarlyTimer } from './early-timer.js'
 import type { EmrNode, NodeEvents } from './emr-node.js'
-import { createFileService } from './file-service.js'
 import { ledgerRules } from './ledger-rules.js'
 import { createMiningService } from './mining-service.js'
 import { nodeAddresses } from './node-addresses.js'
@@ -210,11 +210,9 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     },
     dependencies.networkOptions ?? DEFAULT_NETWORK_OPTIONS,
   )
-  const files = createFileService(
+  const { files, keeping } = createFiles(
     {
-      store: fileStore,
-      network: peers,
-      knownFiles: ledger.state.knownFiles,
+      ...{ store: fileStore, network: peers, state: ledger.state, logger },
       nameOnChain: (cid) => records.nameOf(cid),
       assertNotErased: ({ bytes }) => custody.assertNotErased(bytes),
     },
@@ -306,7 +304,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     },
     findFiles: records.find,
     transaction: records.status,
-    ...{ consent, readers, custody },
+    ...{ consent, readers, custody, keeping },
     pendingTransactions: mempool.all,
     transactionsAsCar: records.asCar,
 
@@ -370,6 +368,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       const connected = peers.connect(config.peer)
       // Who asks for a share or a file waits until the erasures of the chain are applied.
       void custody.start(connected.then(peers.syncAll))
+      void keeping.finish()
       const { refused } = await connected
       for (const peer of refused) logger.warn(peer, 'a configured peer was not connected')
     },

@@ -18,6 +18,7 @@ import type { SignedRequest, WholeSignature } from '../protocol/request-signatur
 import type { SignedTransaction } from '../protocol/transaction.js'
 import type { ConsentReads } from './consent-reads.js'
 import type { CustodyService } from './custody-service.js'
+import type { FileKeeping } from './file-keeping.js'
 import type { NodeStatus } from './node-status.js'
 import type { Readers } from './readers.js'
 import type { RecordOnChain, TransactionStatus } from './record-on-chain.js'
@@ -75,6 +76,8 @@ export interface EmrNode {
   readFile(cid: CID, signal: AbortSignal): Promise<FileBytes>
   /** The same, a part at a time. */
   openFile(cid: CID, signal: AbortSignal): Promise<OpenFile>
+  /** Which files this node keeps. */
+  readonly keeping: Omit<FileKeeping, 'finish'>
 
   tip(): StoredBlock
   blockAt(height: number): Promise<Block | undefined>

@@ -11,6 +11,7 @@ import type { Network } from '../network/network.js'
 import { begun } from './begun.js'
 import { download, safeBaseName } from './download.js'
 import type { FileBytes, NamedFile, OpenFile } from './emr-node.js'
+import type { FilePins } from './file-pins.js'
 import { openUnderRoot } from './file-root.js'
 
 export interface FileServiceOptions {
@@ -27,6 +28,7 @@ export interface FileServiceDependencies {
   readonly network: Pick<Network, 'fetchFile' | 'fetchBlock' | 'hasReachedDaemons'>
   /** Answers of create_hash: what a file is called, by its CID. */
   readonly knownFiles: JsonTable
+  readonly pins: FilePins
   /** @throws EmrError `record_erased` where this node neither gives a file out nor fetches it */
   assertNotErased(cid: CID): Promise<void>
   /** What the chain calls a file. */
@@ -38,6 +40,8 @@ export interface FileService {
   createHash(file: { path: string } | { name: string; source: Readable }, signal: AbortSignal): Promise<NamedFile>
   /** Name and size for a record of this file: as create_hash answered, else from the file's own root block. */
   describe(cid: CID, signal: AbortSignal): Promise<{ name: string | undefined; size: number }>
+  /** Takes the file from a peer into the store, whatever is there. @throws EmrError `record_erased`, `file_unavailable` */
+  fetch(cid: CID, signal: AbortSignal): Promise<void>
   getFile(cid: CID, signal: AbortSignal): Promise<{ path: string; size: number }>
   readFile(cid: CID, signal: AbortSignal): Promise<FileBytes>
   openFile(cid: CID, signal: AbortSignal): Promise<OpenFile>
@@ -46,13 +50,21 @@ export interface FileService {
 }
 
 export function createFileService(dependencies: FileServiceDependencies, options: FileServiceOptions): FileService {
-  const { store, network, knownFiles, assertNotErased, nameOnChain } = dependencies
+  const { store, network, knownFiles, pins, assertNotErased, nameOnChain } = dependencies
   const { fileRoot, dataFolder, downloads, maxFileBytes } = options
 
   async function add(source: AsyncIterable<Uint8Array>, name: string, signal: AbortSignal): Promise<NamedFile> {
     const { cid, size } = await store.add(source, { signal })
     await knownFiles.put(cid.toString(), { name, size })
+    if (pins.isUnwanted(cid)) await pins.exclusive(cid, () => want(cid, signal))
     return { cid, name, size }
+  }
+
+  /** Who adds a file wants it. Where it was being deleted at the same time, it has gone with the copy that was there. */
+  async function want(cid: CID, signal: AbortSignal): Promise<void> {
+    if (!(await store.has(cid, { signal })))
+      throw new EmrError('file_unpinned', 'That was while it was added; add it again.')
+    await pins.put(cid, 'kept')
   }
 
   async function addFromRoot(path: string, signal: AbortSignal): Promise<NamedFile> {
@@ -92,11 +104,21 @@ export function createFileService(dependencies: FileServiceDependencies, options
     }
   }
 
-  /** Makes sure that the store holds the file. @throws EmrError `record_erased` */
+  /** Makes sure that the store holds the file. @throws EmrError `record_erased`, `file_unpinned` */
   async function hold(cid: CID, signal: AbortSignal): Promise<void> {
     await assertNotErased(cid)
+    pins.assertWanted(cid)
     if (await store.has(cid, { signal })) return
     await fetch(cid, signal)
+    try {
+      pins.assertWanted(cid)
+    } catch (error) {
+      // It was unpinned while it was on its way.
+      await store.remove(cid)
+      throw error
+    }
+    // A store that others use too does not list what is this node's.
+    if (pins.get(cid) === undefined) await pins.put(cid, 'kept')
   }
 
   return {
@@ -118,6 +140,8 @@ export function createFileService(dependencies: FileServiceDependencies, options
       }
       return { name: undefined, size: await network.fetchBlock(cid, sizeOf, signal) }
     },
+
+    fetch,
 
     async getFile(cid, signal) {
       await hold(cid, signal)
@@ -143,11 +167,13 @@ export function createFileService(dependencies: FileServiceDependencies, options
 
     async fileAsCar(cid, shape) {
       await assertNotErased(cid)
-      if (!(await store.has(cid))) throw new EmrError('file_unavailable')
+      // What is on its way out is not given out; a Kubo has the blocks until its next collection.
+      if (pins.isUnwanted(cid) || !(await store.has(cid))) throw new EmrError('file_unavailable')
       return begun(lend((buffers) => store.exportCar(cid, { buffers }, shape)))
     },
     async fileBlock(cid) {
       await assertNotErased(cid)
+      if (pins.isUnwanted(cid)) throw new EmrError('file_unavailable')
       return store.getBlock(cid)
     },
   }

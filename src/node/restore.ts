@@ -28,15 +28,18 @@ export interface Restored {
   readonly transactions: number
   readonly pending: number
   readonly files: number
+  /** Files of the backup that are damaged or missing there, and so not in the data folder; a peer may have them. */
+  readonly damagedFiles: readonly string[]
 }
 
 /**
  * Makes a data folder of a backup, in `data`, which must be empty or not there. Nothing of the backup is believed:
  * every block is checked by every rule from genesis, the tip is compared with that of the manifest,
- * every value of the state and every block of every file is checked. The index is made anew.
+ * every value of the state and every block of every file is checked. The index is made anew. A file that is not whole is
+ * named and left out: the node's own records are worth having without it.
  *
  * @throws EmrError `folder_not_empty`, `backup_malformed`, `data_folder_version`, `data_folder_other_network`,
- * `chain_damaged`, `index_damaged`, `node_key_wrong`, `file_damaged`, `cancelled`, `disk_full`, `disk_failed`, and InvalidBlock; nothing is left then
+ * `chain_damaged`, `index_damaged`, `node_key_wrong`, `cancelled`, `disk_full`, `disk_failed`, and InvalidBlock; nothing is left then
  */
 export async function restore(backup: string, data: string, options: BackUpOptions): Promise<Restored> {
   const { network: name, onProgress, signal } = options
@@ -60,10 +63,11 @@ export async function restore(backup: string, data: string, options: BackUpOptio
     await copyDurably(from.nodeKey, copy.nodeKey)
     await loadNodeKey(copy.nodeKey)
     await mkdir(copy.files, { mode: 0o700 })
+    const damagedFiles: string[] = []
     for (const file of manifest.files) {
       const source = join(from.files, `${file}.car`)
-      if (!(await isThere(source))) throw new EmrError('backup_malformed', `The file ${file} is missing.`)
-      await copyDurably(source, join(copy.files, `${file}.car`))
+      if (await isThere(source)) await copyDurably(source, join(copy.files, `${file}.car`))
+      else damagedFiles.push(file)
     }
     await syncFolder(copy.files)
     failpoint('restore.copied')
@@ -73,8 +77,12 @@ export async function restore(backup: string, data: string, options: BackUpOptio
       ...(onProgress ? { onProgress } : {}),
       ...(signal ? { signal } : {}),
     })
-    const [damaged] = await damagedFilesOf(copy.files, manifest.files, signal)
-    if (damaged !== undefined) throw new EmrError('file_damaged', `It is ${damaged}.`, { cid: damaged })
+    const copied = manifest.files.filter((file) => !damagedFiles.includes(file))
+    for (const file of await damagedFilesOf(copy.files, copied, signal)) {
+      await rm(join(copy.files, `${file}.car`))
+      damagedFiles.push(file)
+    }
+    await syncFolder(copy.files)
     const ledger = await openLedger(partial, ledgerRules(network))
     try {
       await loadOwnKey(copy.nodeKey, ledger.state.settings)
@@ -92,7 +100,8 @@ export async function restore(backup: string, data: string, options: BackUpOptio
       blocks: verified.blocks,
       transactions: verified.transactions,
       pending: manifest.pending,
-      files: manifest.files.length,
+      files: manifest.files.length - damagedFiles.length,
+      damagedFiles: damagedFiles.sort(),
     }
   })
   failpoint('restore.renamed')

@@ -106,3 +106,18 @@ export const WantedTransactions = Type.Object(
   { additionalProperties: false },
 )
 export type WantedTransactions = Static<typeof WantedTransactions>
+
+/** Most files that a peer is asked about at once. */
+export const MAX_ASKED_FILES = 64
+
+const FileIds = Type.Array(Type.String({ minLength: 1, maxLength: 128, description: 'CID of a file' }), {
+  maxItems: MAX_ASKED_FILES,
+})
+
+/** Files of which a node wants to know whether another keeps them. */
+export const AskedFiles = Type.Object({ cids: FileIds }, { additionalProperties: false })
+export type AskedFiles = Static<typeof AskedFiles>
+
+/** Those of them that it keeps, as they were asked for. */
+export const HeldFiles = Type.Object({ held: FileIds }, { additionalProperties: false })
+export type HeldFiles = Static<typeof HeldFiles>

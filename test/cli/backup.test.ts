@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import t from 'tap'
@@ -14,7 +14,10 @@ t.test('a backup of a node at work holds what was acknowledged before, and is re
   const network = easyNetwork(t)
   const node = await startNode(t, { network })
   const { data } = node.options
-  const { cid: file } = await node.node.createHash({ name: 'a.aes', source: Readable.from(['abc']) }, never)
+  const { cid: file } = await node.node.createHash(
+    { name: 'a.aes', source: Readable.from([Buffer.from('abc')]) },
+    never,
+  )
   const before: string[] = []
   const send = async (name: string): Promise<string> => {
     const { id, bytes } = maker.record(name)
@@ -45,10 +48,13 @@ t.test('a backup of a node at work holds what was acknowledged before, and is re
   t.equal(statSync(join(backup, 'node.key')).mode & 0o777, 0o600)
   t.equal(statSync(backup).mode & 0o777, 0o700)
   t.notOk(existsSync(`${backup}.unfinished`))
+  t.ok(existsSync(join(data, 'shares')))
+  t.notOk(existsSync(join(backup, 'shares')), 'shares are in no backup, so that erasing is erasing')
 
   const target = folderOf(t, 'restored')
   const restored = await run('restore', backup, '--data', target, '--network', network, '--json')
   t.equal(restored.code, 0, restored.stderr)
+  t.notOk(existsSync(join(target, 'shares')))
   t.match(JSON.parse(restored.stdout), { tip: report.tip, pending: report.pending, files: 1 })
 
   const original = Array.from({ length: report.tip.height + 1 }, (_, height) => height)
@@ -72,7 +78,27 @@ t.test('a backup of a node at work holds what was acknowledged before, and is re
     t.equal(codeOf(onto), 'folder_not_empty')
   })
 
-  t.test('a backup that was altered, anywhere, is refused by name and leaves nothing', async (t) => {
+  t.test('a file that is damaged or gone in the backup is named, and the rest is restored', async (t) => {
+    const path = join(backup, 'files', `${file}.car`)
+    const bytes = readFileSync(path)
+    const restoreTo = async (name: string): Promise<void> => {
+      const to = folderOf(t, name)
+      const answer = await run('restore', backup, '--data', to, '--network', network, '--json')
+      t.equal(answer.code, 5, answer.stderr)
+      t.match(JSON.parse(answer.stdout), { files: 0, damagedFiles: [file.toString()] })
+      t.ok(existsSync(join(to, 'chain.car')))
+      t.notOk(existsSync(join(to, 'files', `${file}.car`)), 'and it is not taken for whole')
+    }
+    const damaged = Buffer.from(bytes)
+    damaged.writeUInt8(damaged.readUInt8(bytes.length - 1) ^ 4, bytes.length - 1)
+    writeFileSync(path, damaged)
+    await restoreTo('without-damaged')
+    rmSync(path)
+    await restoreTo('without-missing')
+    writeFileSync(path, bytes)
+  })
+
+  t.test('a backup that was altered, anywhere else, is refused by name and leaves nothing', async (t) => {
     const alter = async (name: string, change: (bytes: Buffer) => Buffer, code: RegExp): Promise<void> => {
       const path = join(backup, name)
       const bytes = readFileSync(path)
@@ -92,7 +118,6 @@ t.test('a backup of a node at work holds what was acknowledged before, and is re
     await alter('chain.car', flip, /^chain_damaged$/)
     await alter('chain.car', (bytes) => bytes.subarray(0, -1), /^chain_damaged$/)
     await alter('state/data.mdb', flip, /^index_damaged$/)
-    await alter(`files/${readdirSync(join(backup, 'files'))[0]}`, flip, /^file_damaged$/)
     await alter('node.key', (bytes) => bytes.subarray(1), /^disk_failed$/)
     await alter('node.key', flip, /^node_key_wrong$/)
     await alter(

@@ -79,6 +79,34 @@ t.test('its folder', async (t) => {
   })
 })
 
+t.test('a damaged file stays beside the whole one until it is removed, at no cost before that', async (t) => {
+  const folder = join(t.testdir(), 'files')
+  const store = await createEmbeddedFileStore({ folder })
+  t.teardown(() => store.close())
+  const content = await bytesOf(keystream(3 * KIB_256, 'aside'))
+  const { root, blocks } = await blocksOf(content)
+  t.equal(await store.setAside(root), undefined, 'a file that is not here')
+  await store.add(sourceOf(content))
+  const path = join(folder, `${root}.car`)
+  const damaged = readFileSync(path)
+  damaged.writeUInt8(damaged.readUInt8(MIB / 2) ^ 1, MIB / 2)
+  writeFileSync(path, damaged)
+  writeFileSync(join(folder, 'QmNoCid.car'), '')
+
+  const aside = await store.setAside(root)
+  t.equal(aside, `${path}.damaged`)
+  t.equal(await store.setAside(root), aside, 'again')
+  t.equal(statSync(path).nlink, 2, 'one file with two names')
+  t.strictSame((await store.list())?.map(String), [root.toString()], 'is listed once, and nothing else is')
+
+  await store.importCar(root, carOf(root, blocks))
+  t.equal((await bytesOf(store.read(root))).equals(content), true)
+  t.strictSame(readFileSync(`${path}.damaged`), damaged, 'as it was found')
+  t.strictSame(await bytesOf(store.collect() as AsyncIterable<never>), Buffer.alloc(0), 'nothing waits to be collected')
+  await store.remove(root)
+  t.strictSame(readdirSync(folder), ['QmNoCid.car'])
+})
+
 t.test('damage', async (t) => {
   const content = await bytesOf(keystream(60 * KIB_256, 'damage'))
   const { root, blocks } = await blocksOf(content)

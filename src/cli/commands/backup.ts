@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { addExamples } from '../examples.js'
+import { exitCodes } from '../exit-codes.js'
 import { globalsOf } from '../globals.js'
 import { print } from '../output.js'
 import { bytesText, counted } from '../text.js'
@@ -48,7 +49,14 @@ export function registerBackup(program: Command): void {
         progress.stop,
       )
       const text = `${config.data} is restored and checked: ${counted(done.blocks, 'block')} after genesis, ${counted(done.transactions, 'transaction')}, ${counted(done.pending, 'pending transaction')}, ${counted(done.files, 'file')}. It has the key of the original; do not run both.`
-      await print(globalsOf(self), { document: { data: config.data, ...done }, text })
+      const lost = done.damagedFiles.map((cid) => `\nThe file ${cid} is damaged in the backup, and was left out.`)
+      const advice =
+        lost.length === 0 ? '' : '\nStart the node, connect it to others, and "emrchain files check" fetches it.'
+      await print(globalsOf(self), {
+        document: { data: config.data, ...done },
+        text: `${text}${lost.join('')}${advice}`,
+      })
+      if (lost.length > 0) process.exitCode = exitCodes.refused.code
     })
   addExamples(restore, [['restore /backup/hospital-1 --data emrchain-data/5002', '']])
 }

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, rm, stat, statfs } from 'node:fs/promises'
+import { chmod, link, mkdir, readdir, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
@@ -26,6 +26,9 @@ export interface EmbeddedFileStoreOptions {
 const IDLE_CARS = 16
 const LOW_SPACE_BYTES = 512 * 1024 * 1024
 
+/** What a damaged CAR is called beside the whole one that took its place. */
+const ASIDE = '.damaged'
+
 /** As long as the root of every file that `add` makes: a CIDv0. */
 const ANY_CIDV0 = CID.createV0(Digest.create(0x12, new Uint8Array(32)))
 
@@ -47,6 +50,7 @@ export async function createEmbeddedFileStore({
   const damaged = new Set<string>()
   const nameOf = (root: CID) => `${root}.car`
   const pathOf = (root: CID) => join(folder, nameOf(root))
+  const asideOf = (root: CID) => join(folder, `${nameOf(root)}${ASIDE}`)
 
   async function lease(root: CID): Promise<Lease> {
     try {
@@ -177,11 +181,30 @@ export async function createEmbeddedFileStore({
         return names.flatMap((name) => rootOf(name) ?? [])
       }),
 
+    async setAside(cid, { signal: caller } = {}) {
+      const root = normalCid(cid)
+      return operations.run(caller, async () => {
+        if (!(await isFile(pathOf(root)))) return undefined
+        // A second name, which costs no room: the file keeps its own until a whole one takes it.
+        await onDisk(async () => {
+          await rm(asideOf(root), { force: true })
+          await link(pathOf(root), asideOf(root))
+          await syncFolder(folder)
+        })
+        return asideOf(root)
+      })
+    },
+
+    // There is nothing to collect: `remove` deletes.
+    async *collect({ signal: caller } = {}) {
+      await operations.run(caller, async () => undefined)
+    },
+
     async remove(cid, { signal: caller } = {}) {
       const root = normalCid(cid)
       await operations.run(caller, async () => {
         await onDisk(async () => {
-          await rm(pathOf(root), { force: true })
+          for (const path of [pathOf(root), asideOf(root)]) await rm(path, { force: true })
           await syncFolder(folder)
         })
         await cars.drop(nameOf(root))

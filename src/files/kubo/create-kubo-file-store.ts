@@ -10,7 +10,9 @@ import { importFile } from '../import-file.js'
 import { createOperations } from '../operations.js'
 import { verifyCar } from '../verify-car.js'
 import { carSectionHead, exportFile, readFile } from '../walk-file.js'
+import { createBlockRepair } from './block-repair.js'
 import { createClusterStatus } from './cluster-status.js'
+import { collectBlocks } from './collect-blocks.js'
 import { createKuboSwarm } from './kubo-swarm.js'
 import { isNotPinned, rpcError } from './rpc-error.js'
 import { createRpcFetch } from './rpc-fetch.js'
@@ -145,6 +147,8 @@ export function createKuboFileStore({ url, authorization, cluster, timeouts }: K
       }
     })
 
+  const repair = createBlockRepair({ kubo, ask: (signal, act) => ask(pinMs, signal, act), getUnchecked, isPinned })
+
   async function provePin(cid: CID, signal: AbortSignal): Promise<void> {
     if (!(await isPinned(cid, signal))) throw new EmrError('file_store_failed', 'It did not pin the file.')
     // A cluster pins later than it answers.
@@ -206,6 +210,7 @@ export function createKuboFileStore({ url, authorization, cluster, timeouts }: K
         yield encodeCarHeader([root])
         for await (const { cid, bytes } of verifyCar(root, source, { maxBytes, signal: until })) {
           file ??= describeFile(root, bytes)
+          repair.note(root, { cid, bytes })
           yield carSectionHead(cid, bytes.length)
           yield bytes
         }
@@ -215,6 +220,7 @@ export function createKuboFileStore({ url, authorization, cluster, timeouts }: K
       },
     )
     if (!file) throw new EmrError('car_incomplete')
+    await repair.replace(root, signal)
     // Only now: a pin of an incomplete file would make the daemon search the network for the rest.
     await pin(root, signal)
     return file
@@ -254,13 +260,25 @@ export function createKuboFileStore({ url, authorization, cluster, timeouts }: K
       yield* operations.stream(caller, (signal) => exportFile(cid, blocksOf(root, signal), { signal }, shape))
     },
 
-    // The daemon may be that of others too.
-    list: ({ signal: caller } = {}) => operations.run(caller, async () => undefined),
-
     async getBlock(cid, { signal: caller, within = cid } = {}) {
       const [block, root] = [normalCid(cid), normalCid(within)]
       // Whoever asks may name any block: it is not searched for as long as one that a file needs.
       return operations.run(caller, (signal) => blocksOf(root, signal, firstBlockMs)(block))
+    },
+
+    // The daemon may be that of others too.
+    list: ({ signal: caller } = {}) => operations.run(caller, async () => undefined),
+
+    async setAside(cid, { signal: caller } = {}) {
+      const root = normalCid(cid)
+      await operations.run(caller, (signal) => repair.find(root, signal))
+      return undefined
+    },
+
+    async *collect({ signal: caller } = {}) {
+      yield* operations.stream(caller, (signal) =>
+        collectBlocks(rpc, pinMs, signal, (until) => kubo.repo.gc({ signal: until })),
+      )
     },
 
     async remove(cid, { signal: caller } = {}) {
