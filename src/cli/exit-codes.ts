@@ -65,6 +65,7 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   node_key_wrong: 'refused',
   wrong_cid: 'refused',
   file_damaged: 'refused',
+  range_unsatisfiable: 'missing',
   prototype_malformed: 'refused',
   backup_malformed: 'refused',
   identity_unknown: 'missing',

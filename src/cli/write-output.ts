@@ -8,14 +8,20 @@ export interface WriteOptions {
   readonly force?: boolean | undefined
 }
 
-/** @throws EmrError `output_exists` if something is at `path`; to be asked before any work is done for it */
+/**
+ * To be asked before any work is done for the output.
+ *
+ * @throws EmrError `output_exists` if something is at `path`, `usage` where it is empty, as an unset variable of a shell
+ */
 export async function assertFree(path: string, { force = false }: WriteOptions = {}): Promise<void> {
+  if (path === '') throw new EmrError('usage', 'The name of the output file is empty.')
   if (!force && (await exists(path))) throw new EmrError('output_exists', path)
 }
 
 /**
  * Writes a file that only its owner can read. It is under another name until it is whole and on disk, so that
- * nobody meets half a file; whatever ends the work before takes it away.
+ * nobody meets half a file; whatever ends the work before takes it away. A piece must stay as it is while the next one
+ * is made.
  *
  * @returns the number of bytes
  * @throws EmrError `output_exists`, `path_not_found` of its folder, `disk_full`, `disk_failed`, and what `contents` throws
@@ -31,10 +37,15 @@ export async function writeOutput(
   try {
     let size = 0
     try {
+      let writing: Promise<void> = Promise.resolve()
       for await (const piece of contents instanceof Uint8Array ? [contents] : contents) {
-        await onDisk(path, () => file.writeFile(piece))
+        await writing
+        // While the next piece is made; who waits for it meets its error.
+        writing = onDisk(path, () => file.writeFile(piece))
+        writing.catch(() => undefined)
         size += piece.length
       }
+      await writing
       await onDisk(path, () => file.sync())
     } finally {
       await file.close()
@@ -65,8 +76,8 @@ async function renameToFree(from: string, to: string): Promise<void> {
   }
 }
 
-/** The name is on disk only when the folder is. */
-async function syncFolder(folder: string): Promise<void> {
+/** The name of what lies in a folder is on disk only when the folder is. */
+export async function syncFolder(folder: string): Promise<void> {
   let handle: FileHandle | undefined
   try {
     handle = await open(folder)
@@ -88,7 +99,8 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-async function onDisk<Result>(path: string, work: () => Promise<Result>): Promise<Result> {
+/** Does `work` on the disk for the output `path`; its errors come out as ours, with the system's as their cause. */
+export async function onDisk<Result>(path: string, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work()
   } catch (cause) {
@@ -100,5 +112,6 @@ async function onDisk<Result>(path: string, work: () => Promise<Result>): Promis
   }
 }
 
-const codeOf = (error: unknown): string | undefined =>
+/** The errno of an error of the file system, such as `ENOENT`. */
+export const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined

@@ -14,6 +14,10 @@ export interface GetRecordDependencies {
   readonly signal?: AbortSignal | undefined
 }
 
+export type FindRecordDependencies = Pick<GetRecordDependencies, 'wallet' | 'signal'> & {
+  readonly client: Pick<NodeClient, 'status' | 'findFile'>
+}
+
 export interface OpenedRecord {
   readonly fileKey: FileKey
   /**
@@ -31,19 +35,23 @@ export interface OpenedRecord {
  */
 export async function getRecord(nameOrCid: string, dependencies: GetRecordDependencies): Promise<OpenedRecord> {
   const { client, aead, onProgress, signal } = dependencies
-  const { genesis } = await client.status({ signal })
-  const fileKey = await findKey(nameOrCid, genesis, dependencies)
+  const fileKey = await findRecord(nameOrCid, dependencies)
   const encrypted = client.downloadFile(fileKey.cid, { onProgress, signal })
   return { fileKey, contents: decryptFile(encrypted, { key: hexToBytes(fileKey.key), context: FILE_CONTEXT, aead }) }
 }
 
-async function findKey(nameOrCid: string, network: string, dependencies: GetRecordDependencies): Promise<FileKey> {
+/** What the wallet has of the file that `getRecord` would open. @throws EmrError as `getRecord` */
+export async function findRecord(nameOrCid: string, dependencies: FindRecordDependencies): Promise<FileKey> {
   const { client, wallet, signal } = dependencies
+  const { genesis: network } = await client.status({ signal })
   const own = keyOf(wallet, nameOrCid, network)
   if (own) return own
   if (isFileCid(nameOrCid)) throw new EmrError('key_missing')
   // The chain may know it by the name of its encrypted file, or by what its author calls it.
-  const found = await client.findFile({ name: nameOrCid }, { signal })
+  const found = await client.findFile({ name: nameOrCid }, { signal }).catch((error: unknown) => {
+    if (!isEmrError(error, 'file_unknown')) throw error
+    throw new EmrError('file_unknown', 'This is neither the name of a record nor a whole CID.')
+  })
   const cids = [found, ...(found.matches ?? [])].map((match) => match['File info'].Hash)
   for (const cid of cids) {
     const known = keyOf(wallet, cid, network)

@@ -8,6 +8,7 @@ import { parseChainId } from '../protocol/cid.js'
 import { decodeReleaseReceipt, type ReleaseReceipt } from '../protocol/release.js'
 import { decodeTransaction, type SignedTransaction } from '../protocol/transaction.js'
 import { Value } from '../typebox.js'
+import type { ByteRange } from './byte-range.js'
 import { toStream } from './byte-streams.js'
 import type { Receipt } from './consent/receipts.js'
 import { multipartFile } from './multipart-file.js'
@@ -57,6 +58,10 @@ export interface TransferOptions extends CallOptions {
   readonly onProgress?: ((bytes: number) => void) | undefined
 }
 
+export interface DownloadOptions extends TransferOptions {
+  readonly range?: ByteRange | undefined
+}
+
 /**
  * A node, seen from outside. Each call throws the EmrError that the node answered with, or `node_unreachable`,
  * `node_broke_off`, `node_unexpected`, `cancelled`.
@@ -71,8 +76,8 @@ export interface NodeClient extends NodeFiles {
   findFile(query: { name: string; user_id?: string }, options?: CallOptions): Promise<FindAnswer>
   /** Stores a file of any size, in constant memory; what `source` throws is thrown on. */
   uploadFile(source: AsyncIterable<Uint8Array>, name: string, options?: TransferOptions): Promise<UploadedFile>
-  /** The bytes of a file, in constant memory. */
-  downloadFile(cid: string, options?: TransferOptions): AsyncGenerator<Uint8Array, void, undefined>
+  /** The bytes of a file or of a range of it, in constant memory. @throws EmrError `range_unsatisfiable` */
+  downloadFile(cid: string, options?: DownloadOptions): AsyncGenerator<Uint8Array, void, undefined>
   /** The id of the transaction, once it is on the node's disk. */
   submitTransaction(bytes: Uint8Array, options?: CallOptions): Promise<string>
   transaction(id: string, options?: CallOptions): Promise<TransactionAnswer>
@@ -196,9 +201,9 @@ export function createNodeClient(
       }
     },
 
-    async *downloadFile(cid, { onProgress, signal } = {}) {
+    async *downloadFile(cid, { onProgress, range, signal } = {}) {
       let received = 0
-      for await (const piece of await node.bytes(`/files/${encodeURIComponent(cid)}`, { signal })) {
+      for await (const piece of await node.bytes(`/files/${encodeURIComponent(cid)}`, { range, signal })) {
         received += piece.length
         onProgress?.(received)
         yield piece

@@ -1,6 +1,7 @@
 import { EmrError, type ErrorCode, errors, isEmrError } from '../errors.js'
 import { isCertificateError } from '../protocol/certificate-errors.js'
 import { type Static, type TSchema, Value } from '../typebox.js'
+import { type ByteRange, rangeHeader, rangeOf } from './byte-range.js'
 import { type ByteStream, fromStream } from './byte-streams.js'
 import { ProblemAnswer } from './node-answers.js'
 import { type RequestSigner, signedHeaders, signerNow } from './request-signer.js'
@@ -21,6 +22,7 @@ export interface FetchRequest {
 export interface FetchAnswer {
   readonly status: number
   readonly ok: boolean
+  readonly headers: { get(name: string): string | null }
   readonly body: ByteStream | null
   json(): Promise<unknown>
 }
@@ -29,6 +31,8 @@ export interface NodeRequest {
   readonly method?: 'GET' | 'POST'
   readonly type?: string
   readonly body?: string | Uint8Array | ReadableStream<Uint8Array>
+  /** The part of the answer that is wanted; for `bytes` alone. */
+  readonly range?: ByteRange | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -36,7 +40,7 @@ export interface NodeRequest {
 export interface NodeRequester {
   /** An answer in JSON, of this form. */
   json<Schema extends TSchema>(path: string, schema: Schema, request?: NodeRequest): Promise<Static<Schema>>
-  /** An answer in bytes, as they come. */
+  /** An answer in bytes, as they come; those of `range` where it is given, whether or not the node can send a part. */
   bytes(path: string, request?: NodeRequest): Promise<AsyncGenerator<Uint8Array, void, undefined>>
 }
 
@@ -73,7 +77,7 @@ export function createNodeRequester(url: string, fetch: Fetch, signer?: RequestS
 
   async function exchange(
     path: string,
-    { method = 'GET', type, body, signal }: NodeRequest,
+    { method = 'GET', type, body, range, signal }: NodeRequest,
     isSigned: boolean,
   ): Promise<FetchAnswer> {
     const address = new URL(`.${path}`, base).href
@@ -85,6 +89,7 @@ export function createNodeRequester(url: string, fetch: Fetch, signer?: RequestS
         headers: {
           ...signature,
           ...(type === undefined ? {} : { 'content-type': type }),
+          ...(range === undefined ? {} : { range: rangeHeader(range) }),
         },
         signal: signal ?? null,
         // Without these two fetch keeps a copy of a body that is a stream, for a redirect that might come.
@@ -115,8 +120,9 @@ export function createNodeRequester(url: string, fetch: Fetch, signer?: RequestS
     },
 
     async bytes(path, request = {}) {
-      const { body } = await send(path, request)
-      return readAnswer(body, base, request.signal)
+      const answer = await send(path, request)
+      const pieces = readAnswer(answer.body, base, request.signal)
+      return request.range === undefined ? pieces : rangeOf({ answer, pieces, range: request.range })
     },
   }
 }

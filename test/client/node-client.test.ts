@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
+import { downloadResuming, type ResumingOptions, type Retry } from '#emrchain/client/download-resuming.js'
 import { createNodeClient } from '#emrchain/client/node-client.js'
 import { readEvents } from '#emrchain/client/server-sent-events.js'
 import { EmrError } from '#emrchain/errors.js'
@@ -205,6 +206,89 @@ t.test('what is no node is told from a node that is not there', async (t) => {
   const pieces = createNodeClient(cut).downloadFile('QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o')
   await t.rejects(bytesOf(pieces), { code: 'node_broke_off' }, 'half a file is no file')
 })
+
+t.test('what breaks off is taken up where it stopped', async (t) => {
+  const whole = await bytesOf(keystream(500_000, 'resumed'))
+  const CID = 'QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o'
+  const asked: (string | undefined)[] = []
+  /** How each connection ends: after so many bytes it is cut, goes silent, or answers in another way. */
+  const turns: ((answer: { start: number; reply: ServerResponse; cut(): void }) => void)[] = []
+  const url = await serve(t, (request, reply) => {
+    const { range } = request.headers
+    asked.push(range)
+    const start = Number(/\d+/.exec(range ?? '0'))
+    const turn = turns.shift()
+    if (turn) return turn({ start, reply, cut: () => request.socket.destroy() })
+    const { length } = whole
+    reply.writeHead(range ? 206 : 200, range ? { 'content-range': `bytes ${start}-${length - 1}/${length}` } : {})
+    reply.end(whole.subarray(start))
+  })
+  const part = (start: number, reply: ServerResponse, end: number, then: () => void): void => {
+    const header = { 'content-range': `bytes ${start}-499999/500000`, 'content-length': whole.length - start }
+    reply.writeHead(start > 0 ? 206 : 200, header)
+    reply.write(whole.subarray(start, end), then)
+  }
+  const client = createNodeClient(url)
+  const retries: Retry[] = []
+  const get = (options: ResumingOptions = {}) =>
+    bytesOf(downloadResuming(client, CID, { pauses: [1, 1, 1], onRetry: (retry) => retries.push(retry), ...options }))
+
+  turns.push(
+    ({ start, reply, cut }) => part(start, reply, 100_000, cut),
+    ({ cut }) => cut(),
+    ({ start, reply }) => part(start, reply, 200_000, () => undefined),
+    ({ reply }) => reply.writeHead(503).end(JSON.stringify(problemOf('closing'))),
+  )
+  t.ok(
+    (await get({ idleMs: 300 })).equals(whole),
+    'through a cut, a refused connection, silence, and a node that closes',
+  )
+  t.equal(asked[0], undefined)
+  const places = asked.slice(1).map((range) => Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1]))
+  t.ok(
+    places.every((place, i) => place > 0 && place >= (places[i - 1] ?? 0)),
+    `${places} go on where it stopped`,
+  )
+  t.equal(places.at(-1), 200_000)
+  t.same(
+    retries.map(({ attempt, error }) => [attempt, error.code]),
+    [
+      [1, 'node_broke_off'],
+      [2, 'node_broke_off'],
+      [1, 'node_broke_off'],
+      [2, 'closing'],
+    ],
+    'the count begins anew where something came',
+  )
+
+  t.ok((await get({ range: { start: 123_456, end: 123_500 } })).equals(whole.subarray(123_456, 123_500)))
+  turns.push(({ reply }) => reply.writeHead(200).end(whole))
+  t.ok(
+    (await get({ range: { start: 1000, end: 2000 } })).equals(whole.subarray(1000, 2000)),
+    'of a node without ranges',
+  )
+  turns.push(({ reply }) => reply.writeHead(206, { 'content-range': 'bytes 0-9/500000' }).end(whole.subarray(0, 10)))
+  await t.rejects(get({ range: { start: 5 } }), { code: 'node_unexpected' }, 'another range than the one asked for')
+
+  turns.push(
+    ...Array.from(
+      { length: 4 },
+      () =>
+        ({ cut }: { cut(): void }) =>
+          cut(),
+    ),
+  )
+  await t.rejects(get(), { code: 'node_broke_off' }, 'not for ever')
+  t.equal(turns.length, 0)
+  turns.push(({ reply }) => reply.writeHead(404).end(JSON.stringify(problemOf('file_unavailable'))))
+  await t.rejects(get(), { code: 'file_unavailable' }, 'an answer is an answer')
+  turns.push(({ cut }) => cut())
+  const controller = new AbortController()
+  const stopped = get({ pauses: [60_000], signal: controller.signal, onRetry: () => controller.abort() })
+  await t.rejects(stopped, { code: 'cancelled' }, 'also while it waits')
+})
+
+const problemOf = (code: string) => ({ type: 'about:blank', title: 'x', status: 500, code })
 
 t.test('events are read however their bytes are cut', async (t) => {
   const stream =

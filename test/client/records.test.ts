@@ -165,7 +165,7 @@ t.test('records are found by the names of the chain too, and opened only with th
     const opened = await getRecord(name, dependencies)
     t.ok(expected.equals(await bytesOf(opened.contents)), name)
   }
-  await t.rejects(getRecord('CT', dependencies), { code: 'file_unknown' })
+  await t.rejects(getRecord('QmBAD', dependencies), { code: 'file_unknown', message: /nor a whole CID/ })
   const stranger = { ...dependencies, wallet: newWallet() }
   await t.rejects(getRecord('MRI', stranger), { code: 'key_missing', message: new RegExp(cid) })
   await t.rejects(getRecord(cid, stranger), { code: 'key_missing' })

@@ -3,6 +3,7 @@ import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import t from 'tap'
 import { nobleAead } from '#emrchain/crypto/aead-noble.js'
 import { nodeAead } from '#emrchain/crypto/aead-node.js'
+import { decryptRange } from '#emrchain/crypto/decrypt-range.js'
 import {
   type Aead,
   CHUNK_SIZE,
@@ -21,6 +22,7 @@ import {
   TAG_SIZE,
 } from '#emrchain/crypto/file-cipher.js'
 import { sha256 } from '#emrchain/crypto/hash.js'
+import { verifiedPrefix } from '#emrchain/crypto/verified-prefix.js'
 import { type ErrorCode, isEmrError } from '#emrchain/errors.js'
 
 interface Vector {
@@ -274,6 +276,74 @@ t.test('a range is read from its own chunks alone', async (t) => {
   }
   t.throws(() => chunkRange(5, 5), RangeError)
   t.throws(() => chunkRange(-1, 5), RangeError)
+})
+
+t.test('a range is decrypted from what its chunks are, and ends where the file ends', async (t) => {
+  for (const size of [0, 5, CHUNK_SIZE, 3 * CHUNK_SIZE, 3 * CHUNK_SIZE + 9]) {
+    const plain = counting(size)
+    const encrypted = await collect(encryptFile(feed(plain, 50_000), { key, salt, context, aead: nodeAead }))
+    const secrets = openHeader(encrypted.subarray(0, HEADER_SIZE), key, context)
+    const places = [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 2 * CHUNK_SIZE, size - 1, size, size + 5]
+    for (const start of places.filter((place) => place >= 0)) {
+      for (const end of [...places.filter((place) => place > start), undefined]) {
+        const range = chunkRange(start, end ?? start + 1)
+        const sent = encrypted.subarray(range.start, end === undefined ? encrypted.length : range.end)
+        const open = (bytes: Uint8Array) =>
+          collect(decryptRange(feed(bytes, 9_000), { secrets, aead: nodeAead, start, end }))
+        const what = `${start} to ${end} of ${size}`
+        if (range.start >= encrypted.length) await t.rejects(open(sent), { code: 'cipher_truncated' }, what)
+        else if (start >= size) await t.rejects(open(sent), { code: 'range_unsatisfiable' }, what)
+        else {
+          t.ok(sameBytes(await open(sent), plain.subarray(start, end)), what)
+          const changed = Uint8Array.from(sent)
+          changed[20] = (changed[20] ?? 0) ^ 1
+          await t.rejects(open(changed), { code: /^cipher_(damaged|truncated)$/ }, `${what}, altered`)
+          await t.rejects(open(sent.subarray(0, -1)), { code: /^cipher_(damaged|truncated)$/ }, `${what}, cut`)
+          if (sent.length > SEALED_CHUNK_SIZE) {
+            const less = sent.subarray(0, SEALED_CHUNK_SIZE)
+            await t.rejects(open(less), { code: 'cipher_truncated' }, `${what}, without its last chunks`)
+            await t.rejects(open(sent.subarray(SEALED_CHUNK_SIZE)), { code: /^cipher_/ }, `${what}, shifted`)
+          }
+        }
+      }
+    }
+  }
+})
+
+t.test('what is right of the beginning of a file is found', async (t) => {
+  const whole = await collect(
+    encryptFile(feed(counting(130 * CHUNK_SIZE + 100), 50_000), { key, salt, context, aead: nodeAead }),
+  )
+  const check = (bytes: Uint8Array, with_ = key) =>
+    verifiedPrefix(feed(bytes, 300_000), { key: with_, context, aead: nodeAead })
+  const chunks = (count: number): number => HEADER_SIZE + count * SEALED_CHUNK_SIZE
+  t.same(await check(whole), { size: whole.length, isWhole: true })
+  for (const [cut, right] of [
+    [0, 0],
+    [HEADER_SIZE - 1, 0],
+    [HEADER_SIZE, HEADER_SIZE],
+    [chunks(1) - 1, HEADER_SIZE],
+    [chunks(1), chunks(1)],
+    [chunks(100) + 5000, chunks(100)],
+    [chunks(130), chunks(130)],
+    [whole.length - 1, chunks(130)],
+  ] as const) {
+    t.same(await check(whole.subarray(0, cut)), { size: right, isWhole: false }, `cut at ${cut}`)
+  }
+  for (const [at, right] of [
+    [3, 0],
+    [HEADER_SIZE, HEADER_SIZE],
+    [chunks(70) + 16_390, chunks(70)],
+    [whole.length - 1, chunks(130)],
+  ] as const) {
+    const flipped = Uint8Array.from(whole)
+    flipped[at] = (flipped[at] ?? 0) ^ 1
+    t.same(await check(flipped), { size: right, isWhole: false }, `flipped at ${at}`)
+  }
+  const behind = new Uint8Array(whole.length + 40_000)
+  behind.set(whole)
+  t.same(await check(behind), { size: chunks(130), isWhole: false }, 'bytes behind the end')
+  t.same(await check(whole, new Uint8Array(32)), { size: 0, isWhole: false }, 'of another key')
 })
 
 t.test('keys and salts of a wrong length are refused before any work', async (t) => {

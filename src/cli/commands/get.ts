@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { ByteRange } from '../../client/byte-range.js'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 import { print } from '../output.js'
@@ -9,58 +10,84 @@ import { bytesText, printable } from '../text.js'
 interface GetFlags {
   readonly output: string
   readonly force?: true
+  readonly range?: ByteRange
 }
 
 /** `emrchain get`: fetches a file, decrypts it, writes it. */
 export function registerGet(program: Command): void {
   const command = program
     .command('get')
-    .description('fetch a file and decrypt it')
+    .description('fetch a file and decrypt it; what was interrupted goes on where it stopped')
     .argument('<name|cid>', 'name of the record, or CID of the encrypted file')
     .requiredOption('-o, --output <file>', 'where to write it; in a folder it gets its own name')
     .option('--force', 'replace a file that is there')
+    .option('--range <start-end>', 'only these bytes of it, the first being 0, both ends included', rangeOf)
     .action(async (nameOrCid: string, flags: GetFlags, self: Command) => {
       const got = await get(nameOrCid, flags, self)
-      const text = printable(`${got.name} is in ${got.path} (${bytesText(got.size)}), decrypted and checked.`)
-      await print(globalsOf(self), { document: got, text })
+      await print(globalsOf(self), { document: got, text: printable(textOf(got)) })
     })
   addExamples(command, [
     ['get MRI -o copy.pdf', 'the newest file of this name'],
     ['get QmTDi...8QKx -o . --node http://127.0.0.1:5003', 'from another node, under its own name'],
+    ['get MRI -o header.bin --range 0-1023', 'the first KiB; no more is fetched than it takes'],
   ])
 }
 
-async function get(nameOrCid: string, { output, force }: GetFlags, command: Command) {
+async function get(nameOrCid: string, flags: GetFlags, command: Command) {
+  const { output, force, range } = flags
   const { wallet: walletPath, ...globals } = globalsOf(command)
   const { interruption } = await import('../interruption.js')
   const { openWalletFile } = await import('../wallet-file.js')
   const { openClient } = await import('../open-client.js')
   const { assertFree, writeOutput } = await import('../write-output.js')
-  const { showProgress } = await import('../progress.js')
-  const { getRecord } = await import('../../client/get-record.js')
-  const { encryptedSize } = await import('../../crypto/file-cipher.js')
-  const { nodeAead } = await import('../../crypto/aead-node.js')
+  const { findRecord } = await import('../../client/get-record.js')
 
   const signal = interruption()
   const intoFolder = await isFolder(output)
   if (!intoFolder) await assertFree(output, { force })
   const client = openClient({ ...globals, wallet: walletPath })
   const { wallet } = await openWalletFile(walletPath, signal)
-
-  let onProgress: (bytes: number) => void = () => undefined
-  const record = await getRecord(nameOrCid, {
-    client,
-    wallet,
-    aead: nodeAead,
-    signal,
-    onProgress: (bytes) => onProgress(bytes),
-  })
-  const { cid, name, fileName, size: expected } = record.fileKey
+  const fileKey = await findRecord(nameOrCid, { client, wallet, signal })
+  const { cid, name, fileName } = fileKey
   const path = intoFolder ? join(output, fileName) : output
-  const progress = await showProgress(fileName, encryptedSize(expected))
-  onProgress = progress.onProgress
-  const size = await writeOutput(path, record.contents, { force }).finally(progress.stop)
+  const say = (sentence: string): void => {
+    if (!globals.json) process.stderr.write(`${printable(sentence)}\n`)
+  }
+
+  if (range) {
+    const { getRange } = await import('../../client/get-range.js')
+    const { nodeAead } = await import('../../crypto/aead-node.js')
+    const { retryText } = await import('../fetch-file.js')
+    const onRetry = (retry: Parameters<typeof retryText>[0]) => say(retryText(retry))
+    const size = await writeOutput(path, getRange(fileKey, range, { client, aead: nodeAead, onRetry, signal }), {
+      force,
+    })
+    return { name, cid, path, size, range: { start: range.start, end: range.start + size - 1 } }
+  }
+  const { fetchFile } = await import('../fetch-file.js')
+  const size = await fetchFile(fileKey, path, { client, signal, say }, (contents) =>
+    writeOutput(path, contents, { force }),
+  )
   return { name, cid, path, size }
+}
+
+type Got = Awaited<ReturnType<typeof get>>
+
+function textOf(got: Got): string {
+  const { name, path, size } = got
+  if ('range' in got)
+    return `Bytes ${got.range.start} to ${got.range.end} of ${name} are in ${path}, decrypted and checked.`
+  return `${name} is in ${path} (${bytesText(size)}), decrypted and checked.`
+}
+
+function rangeOf(text: string): ByteRange {
+  const [, first, last] = /^(\d{1,15})-(\d{0,15})$/.exec(text) ?? []
+  const start = Number(first)
+  const end = last === '' ? undefined : Number(last) + 1
+  if (first === undefined || (end !== undefined && end <= start)) {
+    throw new InvalidArgumentError('It is two numbers of bytes, as in 0-1023, or one, as in 1024-.')
+  }
+  return end === undefined ? { start } : { start, end }
 }
 
 async function isFolder(path: string): Promise<boolean> {
