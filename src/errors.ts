@@ -234,7 +234,9 @@ export const errors = {
   node_broke_off: entry('The node broke off before its answer was complete.'),
   node_unexpected: entry('What answers at this URL does not answer as an emrchain node.'),
   output_exists: entry('The output file exists already; it was left as it is.'),
-  input_unreadable: entry('The input is not a regular file that can be read.'),
+  input_unreadable: entry('The input is not a file or folder that can be read.'),
+  folder_unfit: entry('The folder holds something that a record cannot carry.'),
+  folder_malformed: entry('The recorded folder is not in the form in which folders are recorded.'),
   name_unfit: entry('A name has 1 to 256 bytes of text on one line; that of a file is no path.'),
 
   // Networks of several nodes, and the demonstration

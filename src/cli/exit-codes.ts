@@ -35,6 +35,8 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   file_last_copy: 'refused',
   path_not_found: 'missing',
   input_unreadable: 'missing',
+  folder_unfit: 'refused',
+  folder_malformed: 'refused',
   key_missing: 'missing',
   transaction_unknown: 'missing',
   block_unknown: 'missing',

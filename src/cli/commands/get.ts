@@ -5,23 +5,25 @@ import type { ByteRange } from '../../client/byte-range.js'
 import { addExamples } from '../examples.js'
 import { globalsOf } from '../globals.js'
 import { print } from '../output.js'
-import { bytesText, printable } from '../text.js'
+import { bytesText, counted, printable } from '../text.js'
 
 interface GetFlags {
   readonly output: string
   readonly force?: true
   readonly range?: ByteRange
+  readonly tar?: true
 }
 
 /** `emrchain get`: fetches a file, decrypts it, writes it. */
 export function registerGet(program: Command): void {
   const command = program
     .command('get')
-    .description('fetch a file and decrypt it; what was interrupted goes on where it stopped')
+    .description('fetch a file, or a folder, and decrypt it; what was interrupted goes on where it stopped')
     .argument('<name|cid>', 'name of the record, or CID of the encrypted file')
     .requiredOption('-o, --output <file>', 'where to write it; in a folder it gets its own name')
     .option('--force', 'replace a file that is there')
     .option('--range <start-end>', 'only these bytes of it, the first being 0, both ends included', rangeOf)
+    .option('--tar', 'a folder as the tar that it is recorded as')
     .action(async (nameOrCid: string, flags: GetFlags, self: Command) => {
       const got = await get(nameOrCid, flags, self)
       await print(globalsOf(self), { document: got, text: printable(textOf(got)) })
@@ -65,10 +67,11 @@ async function get(nameOrCid: string, flags: GetFlags, command: Command) {
     return { name, cid, path, size, range: { start: range.start, end: range.start + size - 1 } }
   }
   const { fetchFile } = await import('../fetch-file.js')
-  const size = await fetchFile(fileKey, path, { client, signal, say }, (contents) =>
-    writeOutput(path, contents, { force }),
+  const { writeRecord } = await import('../write-record.js')
+  const written = await fetchFile(fileKey, path, { client, signal, say }, (contents) =>
+    writeRecord(contents, { output, intoFolder, fileName, force, asTar: flags.tar }),
   )
-  return { name, cid, path, size }
+  return { name, cid, ...written }
 }
 
 type Got = Awaited<ReturnType<typeof get>>
@@ -77,7 +80,8 @@ function textOf(got: Got): string {
   const { name, path, size } = got
   if ('range' in got)
     return `Bytes ${got.range.start} to ${got.range.end} of ${name} are in ${path}, decrypted and checked.`
-  return `${name} is in ${path} (${bytesText(size)}), decrypted and checked.`
+  const what = got.files === undefined ? bytesText(size) : `${counted(got.files, 'file')}, ${bytesText(size)}`
+  return `${name} is in ${path} (${what}), decrypted and checked.`
 }
 
 function rangeOf(text: string): ByteRange {
