@@ -141,6 +141,7 @@ export const errors = {
   wallet_missing: entry('There is no wallet here; make one with "emrchain wallet init".'),
   wallet_exists: entry('There is a wallet here already; it was left as it is.'),
   wallet_in_use: entry('Another process is changing the wallet; try again when it is done.'),
+  recovery_malformed: entry('This is no recovery file that this version reads.'),
   wallet_malformed: entry('The wallet is not of a form that this version reads.'),
   key_missing: entry('The wallet holds no key for this file.'),
   key_malformed: entry('This is not the key of a file in a form that this version reads.'),
@@ -156,6 +157,9 @@ export const errors = {
   identity_exists: entry('The wallet has an identity on this network already.'),
   contact_unknown: entry('This is neither an id nor a name of your contacts.'),
   contacts_malformed: entry('The file of contacts is not one that emrchain wrote.'),
+  consent_missing: entry('No grant of the patient allows this; "emrchain request" asks for one.'),
+  custodian_unknown: entry('The node knows no address of a custodian of this patient.'),
+  custodian_unreachable: entry('A custodian of this patient does not answer, and no other gave the share out.'),
   consent_unfit: entry('The network would refuse this.'),
 
   // X.509

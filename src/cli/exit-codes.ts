@@ -44,6 +44,7 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   wallet_missing: 'wallet',
   wallet_malformed: 'wallet',
   wallet_in_use: 'wallet',
+  recovery_malformed: 'wallet',
   passphrase_wrong: 'wallet',
   passphrase_missing: 'wallet',
   passphrase_mismatch: 'wallet',

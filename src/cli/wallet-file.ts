@@ -1,5 +1,6 @@
 import { readFile, realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { WalletKeeper } from '../client/person/person-session.js'
 import { type PreparedSeal, prepareSeal } from '../client/prepare-seal.js'
 import {
   addFileKey,
@@ -16,13 +17,13 @@ import { collectGarbage } from './collect-garbage.js'
 import { withLock } from './lock-file.js'
 import { assertFree, makePrivateFolder, writeOutput } from './write-output.js'
 
-/** The wallet of this person, opened; it can be changed on disk without being asked for the passphrase again. */
-export interface WalletFile {
-  readonly wallet: Wallet
+/**
+ * The wallet of this person, opened; it can be changed on disk without being asked for the passphrase again. `change` is
+ * called with the wallet as it is in the file by then, with what other processes put there meanwhile.
+ */
+export interface WalletFile extends WalletKeeper {
   /** Puts a key into the file, beside whatever other processes put there meanwhile. */
   keep(fileKey: FileKey): Promise<void>
-  /** Changes the wallet as it is in the file now; `change` may be called with what other processes put there meanwhile. */
-  change(change: (wallet: Wallet) => Wallet): Promise<void>
 }
 
 /**

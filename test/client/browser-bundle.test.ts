@@ -8,8 +8,14 @@ import t from 'tap'
 
 /** What a person does with consent, as a browser gets it. */
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const names = readdirSync(join(root, 'dist/client/consent')).filter((name) => name.endsWith('.js'))
-const entry = names.map((name) => `export * from '#emrchain/client/consent/${name}'`)
+const namesIn = (folder: string): string[] =>
+  readdirSync(join(root, 'dist/client', folder)).filter((name) => name.endsWith('.js'))
+const entry = [
+  ...['node-client.js', ...namesIn('consent').map((name) => `consent/${name}`)].map(
+    (name) => `export * from '#emrchain/client/${name}'`,
+  ),
+  ...namesIn('person').map((name, at) => `export * as person${at} from '#emrchain/client/person/${name}'`),
+]
 /** For the test alone: a chain id has to come from somewhere. */
 const forTest = "export { cidOf } from '#emrchain/protocol/cid.js'"
 
@@ -89,7 +95,7 @@ t.test('the code of consent runs where there is no Node', async (t) => {
     plugins: [noBuiltins],
   })
   t.same([errors, warnings], [[], []])
-  t.ok(names.length > 15)
+  t.ok(entry.length > 25)
   // Its way out for versions of Node without WebCrypto, which nobody takes who has WebCrypto.
   const known = asked.filter((one) => /^@hpke\/common\/esm\/src\/(algorithm|utils\/misc)\.js crypto$/.test(one))
   t.same(asked, known, 'no module of Node is asked for')

@@ -57,5 +57,6 @@ export function addRecordApproval(draft: Draft, approval: RecordApproval): Draft
   return draftOf(draft, draft.from, { kind: draft.kind, body: { ...draft.body, approval } })
 }
 
-const recordApprovalMessage = (draft: Draft, certificate: Uint8Array | null): Uint8Array =>
+/** What a doctor signs under a record. */
+export const recordApprovalMessage = (draft: Draft, certificate: Uint8Array | null): Uint8Array =>
   concatBytes(approvalMessage(draft), certificate ?? new Uint8Array(0))

@@ -86,7 +86,7 @@ export const registeredKeys = (keys: ConsentKeys, identity: CID): ConsentKeys =>
 /** The keys with the next epoch of the key of each class in this mask. */
 export function nextClassKeys(keys: ConsentKeys, classes: number): ConsentKeys {
   const derive = deriver(hexToBytes(keys.root), parseChainId(keys.network).bytes)
-  const next = EVERY_ONE.filter((one) => (one & classes) !== 0).map((one) => {
+  const next = classesIn(classes).map((one) => {
     const place = { class: one, epoch: currentEpoch(keys, one) + 1 }
     return { ...place, seed: derive(uses.classKey, place) }
   })
@@ -107,6 +107,30 @@ export function renewedKeys(keys: ConsentKeys, root: Uint8Array = randomBytes(32
   }
   return keys.classKeys.length > 0 ? nextClassKeys(fresh, EVERY_CLASS) : fresh
 }
+
+/**
+ * The same where the chain, and not the wallet, knows the latest epochs: a wallet that came back may have lost some.
+ *
+ * @param current the class keys of the identity as the chain has them; none but of a patient
+ */
+export function recoveredKeys(keys: ConsentKeys, current: readonly ClassEpoch[], root = randomBytes(32)): ConsentKeys {
+  const derive = deriver(root, parseChainId(keys.network).bytes)
+  const next = current.map(({ class: one, epoch }) => {
+    const place = { class: one, epoch: epoch + 1 }
+    return { ...place, seed: derive(uses.classKey, place) }
+  })
+  const { nextRoot: _, ...kept } = keys
+  const acting = { root: bytesToHex(root), seed: derive(uses.identity), recovery: null }
+  const seals = [derive(uses.seal), ...keys.seals]
+  return { ...kept, ...acting, seals, classKeys: [...keys.classKeys, ...next] }
+}
+
+/** The seed of a class key as a root, in hexadecimal digits, makes it. */
+export const classSeedOf = (root: string, network: string, place: ClassEpoch): string =>
+  deriver(hexToBytes(root), parseChainId(network).bytes)(uses.classKey, place)
+
+/** The classes of a mask, one by one. */
+export const classesIn = (mask: number): number[] => EVERY_ONE.filter((one) => (one & mask) !== 0)
 
 /** Latest epoch of a class key; 0 where there is none. */
 export const currentEpoch = (keys: ConsentKeys, recordClass: number): number =>

@@ -3,7 +3,7 @@ import type { Signer } from '../../crypto/ed25519.js'
 import { sealGrantSecrets } from '../../crypto/grant-seal.js'
 import { EmrError } from '../../errors.js'
 import { compareBytes } from '../../protocol/bodies/fields.js'
-import type { GrantBody } from '../../protocol/bodies/grant.js'
+import { type GrantBody, MAX_GRANTED_KEYS } from '../../protocol/bodies/grant.js'
 import { actions, EVERY_SENSITIVITY } from '../../protocol/consent-vocabulary.js'
 import type { SignedTransaction } from '../../protocol/transaction.js'
 import { type ConsentKeys, classSecret } from './consent-keys.js'
@@ -80,6 +80,51 @@ export function grantClasses(
   return sealedGrant(stamp, signer, { ...grant, records: [], keys, secrets: sorted.map(({ secret }) => secret) })
 }
 
+/**
+ * As `grantClasses`, in as many grants as it takes: one holds the keys of at most 64 versions of classes. A class is whole
+ * in one of them where that can be. They have the same terms and the same time, and are one consent.
+ *
+ * @throws EmrError as `grantClasses`; `consent_unfit` where it would take several and the uses are counted
+ */
+export function grantClassesInParts(
+  stamp: Stamp,
+  signer: Signer,
+  grant: Parameters<typeof grantClasses>[2],
+): Promise<GrantTransaction[]> {
+  const parts = partsOf(grant)
+  if (parts.length > 1 && (grant.uses ?? 0) > 0) {
+    throw new EmrError(
+      'consent_unfit',
+      `A grant that counts its uses is one, with ${MAX_GRANTED_KEYS} keys of classes at most: name fewer classes, or records.`,
+    )
+  }
+  return Promise.all(parts.map((part) => grantClasses(stamp, signer, { ...grant, ...part })))
+}
+
+interface Part {
+  classes: number
+  readonly secrets: ClassSecret[]
+}
+
+function partsOf({ classes, secrets }: { classes: number; secrets: readonly ClassSecret[] }): readonly Part[] {
+  const parts: Part[] = []
+  for (const one of new Set(secrets.map((key) => key.class))) {
+    const keys = secrets.filter((key) => key.class === one).sort((a, b) => a.epoch - b.epoch)
+    while (keys.length > 0) {
+      const piece = keys.splice(-MAX_GRANTED_KEYS)
+      const room = parts.find((part) => part.secrets.length + piece.length <= MAX_GRANTED_KEYS)
+      room?.secrets.push(...piece)
+      if (room) room.classes |= one
+      else parts.push({ classes: one, secrets: piece })
+    }
+  }
+  const [first] = parts
+  if (!first) return [{ classes, secrets: [] }]
+  // Classes that nothing is sealed of.
+  first.classes |= classes & ~parts.reduce((mask, part) => mask | part.classes, 0)
+  return parts
+}
+
 /** Forbids something to somebody, or with null to everybody, whatever else allows it. @throws EmrError `transaction_malformed` */
 export function denyAccess(
   stamp: Stamp,
@@ -147,8 +192,8 @@ function assertNeeded(granted: number, secrets: number): void {
   if (!mayHold && secrets > 0) throw new EmrError('consent_unfit', 'Who may not read or list needs no secret.')
 }
 
-/** A transaction as a grant. @throws TypeError if it is none */
+/** A transaction as a grant. @throws EmrError `consent_unfit` if it is none */
 export function grantTransaction(transaction: SignedTransaction): GrantTransaction {
-  if (transaction.kind !== 'grant') throw new TypeError('It is no grant.')
+  if (transaction.kind !== 'grant') throw new EmrError('consent_unfit', 'The transaction with this id is no grant.')
   return { ...transaction, kind: transaction.kind, body: transaction.body }
 }

@@ -44,7 +44,8 @@ export interface Rotation {
 }
 
 /**
- * The next version of an identity: other keys, custodians, epochs of class keys. New keys prove that they agree.
+ * The next version of an identity: other keys, custodians, epochs of class keys. New keys prove that they agree. The
+ * recovery key stays where `keys` has none: it is kept elsewhere.
  *
  * @throws EmrError `consent_unfit`
  */
@@ -54,7 +55,7 @@ export async function rotateIdentity(stamp: Stamp, { before, ...rotation }: Rota
   const from = signer.publicKey
   const kept = recovery ? [key, recovery] : [key]
   if (!kept.some((one) => equalBytes(one, from))) throw unfit('unknown_author')
-  const body = await bodyOf(stamp, { keys, role, custodians, from, kept })
+  const body = await bodyOf(stamp, { keys, role, custodians, from, kept, recovery })
   if (body.recovery && equalBytes(body.key, body.recovery)) throw unfit('key_taken')
   for (const next of body.classKeys) {
     const last = before.body.classKeys.find((one) => one.class === next.class)
@@ -72,6 +73,8 @@ interface Version {
   readonly from: Uint8Array
   /** Keys that need no proof. */
   readonly kept: readonly Uint8Array[]
+  /** The recovery key where `keys` has no other. */
+  readonly recovery?: Uint8Array | null
 }
 
 async function bodyOf({ chain }: Stamp, version: Version): Promise<Omit<IdentityBody, 'previous'>> {
@@ -86,7 +89,7 @@ async function bodyOf({ chain }: Stamp, version: Version): Promise<Omit<Identity
     role,
     key: acting.publicKey,
     seal: await publicKeyOf(newestSeal),
-    recovery: recovery?.publicKey ?? null,
+    recovery: recovery?.publicKey ?? version.recovery ?? null,
     keyProof: proofOf(acting),
     recoveryProof: proofOf(recovery),
     classKeys: role === roles.patient ? await currentClassKeys(keys) : [],

@@ -1,5 +1,6 @@
 import { openGrantSecrets } from '../../crypto/grant-seal.js'
 import { EmrError } from '../../errors.js'
+import type { GrantBody } from '../../protocol/bodies/grant.js'
 import { equalBytes } from '../../protocol/canonical.js'
 import { type ConsentKeys, sealSecrets } from './consent-keys.js'
 import type { ClassSecret, GrantTransaction, RecordShare } from './grant.js'
@@ -32,6 +33,11 @@ export async function openGrant(
     secrets: classKeys.map((key, index) => ({ ...key, secret: at(records.length + index) })),
   }
 }
+
+/** Whether a grant has what opens a record: several may allow it, and one of them has the key. */
+export const hasSecretOf = ({ records, keys }: GrantBody, { id, body }: Pick<ConsentRecord, 'id' | 'body'>): boolean =>
+  records.some((one) => equalBytes(one, id.bytes)) ||
+  keys.some((one) => one.class === body.class && one.epoch === body.epoch)
 
 /**
  * `S_chain` of a record by the secrets of a grant.

@@ -1,5 +1,6 @@
 import { assertShare, contentKey } from '../../crypto/content-key.js'
 import type { Sealed } from '../../crypto/hpke.js'
+import type { LabelPlace } from '../../crypto/label-seal.js'
 import { openRecordShare } from '../../crypto/record-seal.js'
 import { EmrError, isEmrError } from '../../errors.js'
 import { openRelease, type Release, type ReleasePlace } from '../../protocol/sealed-release.js'
@@ -25,7 +26,7 @@ export const openOwnShare = async (keys: ConsentKeys, record: SealedRecord): Pro
 export interface OpenedRecord {
   /** Opens the file (`decryptFile`). */
   readonly contentKey: Uint8Array
-  /** Null where no custodian has one. */
+  /** Null where no custodian has one that opens: nobody but who writes a record vouches for it. */
   readonly label: RecordLabel | null
 }
 
@@ -33,7 +34,7 @@ export interface OpenedRecord {
  * The key of a record's file from its two shares, once the second is known to be the one that the record commits to;
  * and its label, if there is one.
  *
- * @throws EmrError `share_wrong`, `seal_wrong`, `label_malformed`
+ * @throws EmrError `share_wrong`
  */
 export function openRecord(
   { chain: { bytes: genesis }, body: { commitment, nonce } }: Pick<SealedRecord, 'chain' | 'body'>,
@@ -41,8 +42,19 @@ export function openRecord(
   released: Release,
 ): OpenedRecord {
   assertShare(released.share, commitment)
-  const label = released.label.length > 0 ? openRecordLabel(chainShare, released.label, { genesis, nonce }) : null
+  const label = labelOf(chainShare, released.label, { genesis, nonce })
   return { contentKey: contentKey({ chain: chainShare, off: released.share }), label }
+}
+
+function labelOf(chainShare: Uint8Array, sealed: Uint8Array, place: LabelPlace): RecordLabel | null {
+  if (sealed.length === 0) return null
+  try {
+    return openRecordLabel(chainShare, sealed, place)
+  } catch (error) {
+    // The file opens without it.
+    if (isEmrError(error, 'seal_wrong') || isEmrError(error, 'label_malformed')) return null
+    throw error
+  }
 }
 
 /** Opens what a custodian released to this person, now or before a rotation. @throws EmrError `seal_wrong` */

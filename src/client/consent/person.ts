@@ -37,13 +37,17 @@ export function certificateNow({
   return { id, subject, role, capabilities, from, until, under, revoked: standing?.revoked === true }
 }
 
+/** Whether it is in force by itself; whether that of its issuer is too only the contract says. */
+const isInForce = ({ revoked, from, until }: CertificateNow, time: number): boolean =>
+  !revoked && time >= from && time < until
+
 /** The certificates of an identity, newest first, those included that have ended. */
 export async function* certificatesOf(
   node: Pick<NodeClient, 'history'>,
   subject: string,
   signal?: AbortSignal,
 ): AsyncGenerator<CertificateNow, void, undefined> {
-  for await (const entry of node.history({ about: subject }, { signal })) {
+  for await (const entry of node.history({ about: subject, kind: 'certificate' }, { signal })) {
     const certificate = certificateNow(entry)
     if (certificate?.subject === subject) yield certificate
   }
@@ -60,7 +64,19 @@ export async function certificateInForce(
   signal?: AbortSignal,
 ): Promise<CertificateNow | null> {
   for await (const certificate of certificatesOf(node, subject, signal)) {
-    if (!certificate.revoked && time >= certificate.from && time < certificate.until) return certificate
+    if (isInForce(certificate, time)) return certificate
   }
   return null
+}
+
+/** Whether a certificate that is in force by itself lets an identity do this, one of `capabilities`. */
+export async function isCertifiedTo(
+  node: Pick<NodeClient, 'history'>,
+  { subject, capability, time }: { readonly subject: string; readonly capability: number; readonly time: number },
+  signal?: AbortSignal,
+): Promise<boolean> {
+  for await (const certificate of certificatesOf(node, subject, signal)) {
+    if ((certificate.capabilities & capability) !== 0 && isInForce(certificate, time)) return true
+  }
+  return false
 }

@@ -32,10 +32,19 @@ export function addReceipts(draft: Draft, receipts: readonly Receipt[]): Draft {
   return draftOf(draft, draft.from, { kind: draft.kind, body: { ...draft.body, receipts: sorted } })
 }
 
-/** Checks that more than half of the custodians signed, by their current keys. @throws EmrError `consent_unfit` */
-export function assertQuorum(receipts: readonly Receipt[], custodians: readonly Custodian[]): void {
+/**
+ * Checks that more than half of the custodians signed, by their current keys.
+ *
+ * @param failures why others did not, for the error to say
+ * @throws EmrError `consent_unfit`
+ */
+export function assertQuorum(
+  receipts: readonly Receipt[],
+  custodians: readonly Custodian[],
+  failures: readonly string[] = [],
+): void {
   const signed = custodians.filter(({ id, key }) =>
     receipts.some((one) => compareBytes(one.node, id) === 0 && compareBytes(one.key, key) === 0),
   )
-  if (signed.length * 2 <= custodians.length) throw unfit('receipts_too_few')
+  if (signed.length * 2 <= custodians.length) throw unfit('receipts_too_few', failures)
 }

@@ -3,6 +3,7 @@ import type { ClassEpoch } from '../../crypto/bound-bytes.js'
 import { commitmentOf, contentKey, SHARE_SIZE, type Shares } from '../../crypto/content-key.js'
 import type { Signer } from '../../crypto/ed25519.js'
 import { sealRecordShare } from '../../crypto/record-seal.js'
+import { EmrError } from '../../errors.js'
 import { type ConsentRecordBody, isConsentRecord } from '../../protocol/bodies/record.js'
 import { depositMessage } from '../../protocol/signatures-of-others.js'
 import type { SignedTransaction } from '../../protocol/transaction.js'
@@ -109,9 +110,11 @@ export function signRecordDraft(
   return consentRecord(signDraft(draft, signer, maxBytes))
 }
 
-/** A transaction as a record under consent. @throws TypeError if it is none */
+/** A transaction as a record under consent. @throws EmrError `record_unknown` if it is none */
 export function consentRecord(transaction: SignedTransaction): ConsentRecord {
-  if (transaction.kind !== 'record' || !isConsentRecord(transaction.body)) throw new TypeError('It is no such record.')
+  if (transaction.kind !== 'record' || !isConsentRecord(transaction.body)) {
+    throw new EmrError('record_unknown', 'The transaction with this id is another.')
+  }
   return { ...transaction, kind: transaction.kind, body: transaction.body }
 }
 

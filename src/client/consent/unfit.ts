@@ -3,5 +3,5 @@ import { resultCodes } from '../../contract/result-codes.js'
 import { EmrError } from '../../errors.js'
 
 /** What the contract would answer, told before anything is signed; `facts.result` names its code. */
-export const unfit = (result: ResultName): EmrError =>
-  new EmrError('consent_unfit', `${resultCodes[result][1]} (${result})`, { result })
+export const unfit = (result: ResultName, why: readonly string[] = []): EmrError =>
+  new EmrError('consent_unfit', [`${resultCodes[result][1]} (${result})`, ...why].join(' '), { result })
