@@ -59,7 +59,7 @@ export const errors = {
   transaction_bad_signature: entry('The signature does not belong to this transaction and key.', 'penalise'),
   transaction_known: entry('The transaction is on the chain or pending already.', 'ignore'),
   transaction_from_future: entry('The transaction is dated later than the clock of this node allows.', 'ignore'),
-  clear_label_forbidden: entry('This network takes no labels in clear; use "emrchain add".', 'penalise'),
+  clear_label_forbidden: entry('This network takes no labels in clear.', 'penalise'),
   mempool_full: entry('The node holds as many pending transactions as it may; try again after a block.', 'ignore'),
   mempool_key_full: entry('As many transactions of this key are pending as may be; try again after a block.', 'ignore'),
   mempool_source_full: entry(
@@ -156,8 +156,12 @@ export const errors = {
   identity_missing: entry('The wallet is not registered on this network.'),
   identity_exists: entry('The wallet has an identity on this network already.'),
   contact_unknown: entry('This is neither an id nor a name of your contacts.'),
+  contact_exists: entry('The name stands for another id.'),
   contacts_malformed: entry('The file of contacts is not one that emrchain wrote.'),
   consent_missing: entry('No grant of the patient allows this; "emrchain request" asks for one.'),
+  record_without_consent: entry(
+    'On this network a record without consent has no effect; write it with "emrchain record".',
+  ),
   custodian_unknown: entry('The node knows no address of a custodian of this patient.'),
   custodian_unreachable: entry('A custodian of this patient does not answer, and no other gave the share out.'),
   consent_unfit: entry('The network would refuse this.'),

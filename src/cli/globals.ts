@@ -32,6 +32,10 @@ export function addGlobalOptions(program: Command): void {
 }
 
 export function globalsOf(command: Command): Globals {
-  const { json = false, ...given } = command.optsWithGlobals<Omit<Globals, 'json'> & { json?: boolean }>()
-  return { ...given, json }
+  const { json = false, node, ...given } = command.optsWithGlobals<Omit<Globals, 'json'> & { json?: boolean }>()
+  return { ...given, node: withScheme(node), json }
 }
+
+/** A node of this machine may be named by host and port alone. Beyond it http or https makes a difference. */
+const withScheme = (node: string): string =>
+  /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?\/?$/.test(node) ? `http://${node}` : node

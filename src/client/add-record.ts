@@ -54,7 +54,7 @@ export interface AddedRecord {
  * wallet. When it fails before `keep`, nothing refers to what was stored; when it fails after, the wallet can open the
  * file and the chain does not know it.
  *
- * @throws EmrError `name_unfit`, `cipher_too_large`, what `source` and `keep` throw, and what the node refuses with
+ * @throws EmrError `record_without_consent`, `name_unfit`, `cipher_too_large`, what `source` and `keep` throw, and what the node refuses with
  */
 export async function addRecord(record: NewRecord, dependencies: AddRecordDependencies): Promise<AddedRecord> {
   const { client, wallet, aead, now, keep, onProgress, signal } = dependencies
@@ -64,7 +64,8 @@ export async function addRecord(record: NewRecord, dependencies: AddRecordDepend
   // Before the upload: a large file is not sent for a record that cannot be.
   assertNames({ name, userId, storedName })
 
-  const { genesis, clearLabels } = await client.status({ signal })
+  const { genesis, clearLabels, administrators } = await client.status({ signal })
+  if (administrators) throw new EmrError('record_without_consent')
   const key = randomBytes(FILE_KEY_SIZE)
   const counted = countBytes(record.source)
   const encrypted = encryptFile(counted.bytes, { key, context: FILE_CONTEXT, aead })

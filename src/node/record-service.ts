@@ -9,7 +9,13 @@ import { isLabelText, MAX_LABEL_BYTES } from '../protocol/bodies/record.js'
 import { encodeCar } from '../protocol/car.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
 import { TRANSACTIONS_PER_ANSWER_BYTES } from '../protocol/peer-messages.js'
-import { clearLabelOf, decodeTransaction, type SignedTransaction, signRecord } from '../protocol/transaction.js'
+import {
+  clearLabelForbidden,
+  clearLabelOf,
+  decodeTransaction,
+  type SignedTransaction,
+  signRecord,
+} from '../protocol/transaction.js'
 import { fileKey, nameKey, userNameKey } from './block-facts.js'
 import type { FileService } from './file-service.js'
 import type { BlockPlace, RecordOnChain, TransactionStatus } from './record-on-chain.js'
@@ -87,7 +93,7 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
     status,
 
     async add({ user_id, EHR_name, file }, signal) {
-      if (!network.clearLabels) throw new EmrError('clear_label_forbidden')
+      if (!network.clearLabels) throw clearLabelForbidden(network)
       // Encoding would put another character in the place of half a one, and so record what nobody said.
       if (!isLabelText(user_id) || !isLabelText(EHR_name)) {
         throw new EmrError('transaction_malformed', `Label texts have 1 to ${MAX_LABEL_BYTES} bytes.`)

@@ -102,9 +102,13 @@ export function checkTransaction(
     throw new EmrError('transaction_too_large', undefined, { limit: network.maxTransactionBytes })
   }
   if (!equalBytes(transaction.chain.bytes, genesis.bytes)) throw new EmrError('other_network')
-  if (clearLabelOf(transaction) && !network.clearLabels) throw new EmrError('clear_label_forbidden')
+  if (clearLabelOf(transaction) && !network.clearLabels) throw clearLabelForbidden(network)
   checkSignatures(transaction, rules)
 }
+
+/** The refusal of a label in clear, with the command that writes none on this network. */
+export const clearLabelForbidden = ({ administrators }: NetworkParameters): EmrError =>
+  new EmrError('clear_label_forbidden', `Use "emrchain ${administrators ? 'record' : 'add'}".`)
 
 /**
  * Checks every key and signature of a transaction: its author's, and those that its body carries of others

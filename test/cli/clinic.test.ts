@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { errorCodeOf as codeOf, type Ran, runCli } from '../fixtures/run-cli.js'
+import { errorCodeOf as codeOf, personOf, type Ran, runCli } from '../fixtures/run-cli.js'
 import { folderOf, get, post, startNode } from '../fixtures/start-node.js'
 
 const run = (...words: string[]): Promise<Ran> => runCli([...words, '--json'])
@@ -31,7 +31,12 @@ t.test('a network with administrators is founded, and only its first node mines'
     EHR_name: 'MRI',
     ipfs_hash: 'QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o',
   })
-  t.match(bare, { status: 422, body: { code: 'clear_label_forbidden', title: /emrchain add/ } })
+  t.match(bare, { status: 422, body: { code: 'clear_label_forbidden', detail: 'Use "emrchain record".' } })
+  const ann = personOf(t, folderOf(t, 'ann', 'wallet.age'), () => first.url)
+  await ann.read('wallet', 'init')
+  const refused = await ann.run('add', network, '--name', 'MRI')
+  t.match([refused.code, codeOf(refused)], [5, 'record_without_consent'])
+  t.same((await get(`${first.url}/transactions`)).body, { pending: [] })
   t.equal((await get(`${first.url}/mine_block`)).status, 200)
 
   const second = await startNode(t, { network })

@@ -13,13 +13,17 @@ export function registerContacts(program: Command): void {
     .argument('<name>', 'what you call them')
     .argument('<id>', 'id of a person, organisation or node')
     .description('give an id a name')
-    .action(async (name: string, id: string, _flags: object, self: Command) => {
+    .option('--force', 'also if the name stands for another id so far')
+    .action(async (name: string, id: string, { force }: { force?: true }, self: Command) => {
       const { contactsOf, readContacts, writeContacts } = await import('../consent/contacts-file.js')
       const { EmrError } = await import('../../errors.js')
       const { wallet, ...globals } = globalsOf(self)
       const { entries } = await readContacts(wallet)
       if (!/^[^\p{Cc}\p{Cf}]{1,100}$/u.test(name)) throw new EmrError('usage', 'A name has 1 to 100 characters.')
       const parsed = contactsOf(new Map()).idOf(id)
+      const known = entries.get(name)
+      if (known !== undefined && known !== parsed && !force)
+        throw new EmrError('contact_exists', `${name} is ${known}.`)
       await writeContacts(wallet, new Map([...entries, [name, parsed]]))
       await print(globals, { document: { name, id: parsed }, text: `${name} is ${parsed}.` })
     })

@@ -39,7 +39,10 @@ Give ${output} to every other node; none of it is secret, and none of it can cha
       await print(globalsOf(self), { document: { output: resolve(output), ...made }, text })
     })
   addExamples(command, [
-    ['found clinic --data emrchain-data/clinic -o clinic.json', 'its first node is the only administrator'],
-    ['found clinic --data emrchain-data/clinic -o clinic.json --administrator 3b6a... --threshold 2', 'and one more'],
+    ['found clinic --data emrchain-data/clinic -o clinic.json --administrator 3b6a...', 'the key of "wallet show"'],
+    [
+      'found clinic --data emrchain-data/clinic -o clinic.json --administrator 3b6a... --administrator 77c0... --threshold 2',
+      'two who decide together',
+    ],
   ])
 }

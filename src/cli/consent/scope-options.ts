@@ -8,7 +8,7 @@ export interface ScopeFlags {
   readonly for?: string[]
   readonly may?: string[]
   readonly from?: string
-  readonly until: string
+  readonly until?: string
   readonly uses?: string
   readonly confidentiality: string
   readonly sensitive?: string[]
@@ -22,7 +22,7 @@ export const addScopeOptions = (command: Command): Command =>
     .option('--for <purpose>', 'TREAT, HPAYMT, HRESCH, ...; default: TREAT', collect)
     .option('--may <action>', 'LIST, READ, DOWNLOAD, APPEND, ...; default: LIST,READ,DOWNLOAD', collect)
     .option('--from <time>', 'from this date on; default: now')
-    .option('--until <time>', 'up to this date, or so long from now; "ever" for no end', '90d')
+    .option('--until <time>', 'up to this date, or so long from now (90d, 4h); "ever" for no end; default: 90d')
     .option('--uses <n>', 'so many accesses; default: any number')
     .option('--confidentiality <level>', 'most confidential: low, normal, restricted, very_restricted', 'normal')
     .option('--sensitive <matter>', 'also PSY, HIV, SDV, ETH; more than once', collect)

@@ -19,10 +19,6 @@ export function bitsOf(what: string, given: readonly string[], words: Words): nu
   return sum
 }
 
-/** The words of a sum of bits. */
-export const wordsOf = (bits: number, words: Words): string[] =>
-  Object.entries(words).flatMap(([word, bit]) => ((bits & bit) !== 0 ? [word] : []))
-
 const UNITS: Words = { h: 3_600_000, d: 86_400_000, w: 604_800_000, y: 31_536_000_000 }
 
 /** A time in ms since 1970, of a date (`2027-03-01`, with or without a time of day) or of a span from now (`90d`). @throws EmrError `usage` */
