@@ -17,7 +17,7 @@ import { agree, ask, startNode, type TestNode, until } from '../fixtures/start-n
 /** How a node comes to the heaviest chain that any of its peers has, whatever the others do. */
 
 // Thousands of blocks are mined here.
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 const HOUR = 3_600_000
 const maker = createBlockMaker()
 /** Short for peers that hang, yet long for a busy machine; small pieces, so that there are many. */

@@ -2,10 +2,10 @@ import t from 'tap'
 import { anyFlip, createDamageStage, wholeDamages } from '../fixtures/damage.js'
 import { createRandom, seedOfRun } from '../fixtures/random.js'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 t.test('whatever a data folder suffers ends intact, repaired, or named', async (t) => {
-  t.setTimeout(300_000)
+  t.setTimeout(600_000)
   const stage = await createDamageStage(t.testdir())
   t.teardown(() => stage.close())
   const counts: Record<string, number> = {}

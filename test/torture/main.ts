@@ -13,6 +13,7 @@ import { killRounds } from '../fixtures/kill-rounds.js'
 import { seedOfRun } from '../fixtures/random.js'
 import { consent } from './consent.js'
 import { allCrashes, earlyKills, switchKills, type TimedKills } from './crashes.js'
+import { custody } from './custody.js'
 import { flips } from './flips.js'
 import { fuzz } from './fuzz.js'
 import { hostile } from './hostile.js'
@@ -57,10 +58,11 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
   partitions: (folder) => partitions(folder, say),
 
   async memory(folder) {
-    say('memory: 1 GiB through add and get')
-    const { peaks, seconds, isSame } = await largeFile(folder, GIBIBYTE)
+    const gibibytes = amountOf('memory', 2)
+    say(`memory: ${gibibytes} GiB through add and get`)
+    const { peaks, seconds, isSame } = await largeFile(folder, gibibytes * GIBIBYTE)
     const file = {
-      what: '1 GiB through add and get',
+      what: `${gibibytes} GiB through add and get`,
       'how many': `add ${seconds.add.toFixed(1)} s, get ${seconds.get.toFixed(1)} s`,
       lost: isSame ? 0 : 1,
       wrong: 0,
@@ -100,9 +102,17 @@ const parts: Readonly<Record<string, (folder: string) => Promise<Row[]>>> = {
 
   flips: (folder) => flips(folder, amountOf('flips', 1000), say),
 
+  async mixed() {
+    say('mixed: nodes with Kubo and without, 256 MiB and every smaller size')
+    const { checks, failed } = await runTest('../files/kubo-mixed.test.js')
+    return [{ what: 'nodes with Kubo and without', 'how many': `${checks} checks`, lost: 0, wrong: failed }]
+  },
+
   async consent() {
     return consent(amountOf('consent', 100_000), say)
   },
+
+  custody: (folder) => custody(folder, amountOf('custody', 300), say),
 
   async cuts() {
     say('cuts: the chain file cut at every byte')

@@ -1,4 +1,4 @@
-import { partitionRounds } from '../fixtures/partitions.js'
+import { MOST_TIME, partitionRounds } from '../fixtures/partitions.js'
 import { seedOfRun } from '../fixtures/random.js'
 
 const ROUNDS = 100
@@ -11,7 +11,7 @@ export async function partitions(folder: string, say: (line: string) => void) {
   const scope = { testdir: () => folder, teardown: (handler: () => Promise<void>) => endings.push(handler) }
   try {
     const onRound = (round: number) => round % 10 === 0 && say(`partitions: ${round} of ${ROUNDS}`)
-    const report = await partitionRounds(scope, { rounds: ROUNDS, seed, onRound })
+    const report = await partitionRounds(scope, { rounds: ROUNDS, seed, mostTime: MOST_TIME, onRound })
     for (const line of [...report.lost, ...report.wrong]) say(`partitions: ${line}`)
     const { heals, apart, acknowledged, blocks, slowest } = report
     const many = `${heals} heals, ${apart} of nodes that did not agree, ${acknowledged} records acknowledged, ${blocks} blocks, slowest heal ${slowest} ms`
