@@ -8,12 +8,34 @@ export interface Figure {
   readonly runs: number
 }
 
+/** A picture of measured values, such as memory over the length of the chain. */
+export interface Plot {
+  /** Also the name of its file, so lower case letters, digits and hyphens. */
+  readonly name: string
+  readonly title: string
+  readonly x: Axis
+  readonly y: Axis
+  readonly series: readonly {
+    readonly name: string
+    readonly points: readonly { readonly x: number; readonly y: number }[]
+  }[]
+}
+
+export interface Axis {
+  /** With its unit. */
+  readonly label: string
+  readonly isLogarithmic?: boolean
+}
+
 export interface BenchmarkOptions {
   /** An empty folder, which is removed afterwards. */
   readonly folder: string
   readonly runs: number
   readonly records: number
+  /** Less of everything, for `npm run bench:quick`: what is left must show the ratios all the same. */
+  readonly isQuick: boolean
   say(line: string): void
+  plot(plot: Plot): void
 }
 
 export type Benchmark = (options: BenchmarkOptions) => Promise<Figure[]>

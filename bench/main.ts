@@ -1,18 +1,41 @@
 /**
  * `npm run bench`: how fast it is here. All benchmarks, or those that the command line names, with `--runs N`,
- * `--records N` and `--json`: `npm run bench -- sync --runs 7 --json`. Prints the machine beside the figures:
- * they mean nothing without it, and less than 30 % apart they mean nothing either.
+ * `--records N`, `--quick` and `--json`: `npm run bench -- sync --runs 7 --json`. `--report FOLDER` writes the same JSON
+ * and a picture of each plot; `--floors` judges the ratios that must not fall, of the benchmarks that have any. Prints the machine beside the figures: they mean nothing without it, and less than 30 %
+ * apart they mean nothing either.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { apiBenchmark } from './api.js'
+import { caliperBenchmark } from './caliper.js'
 import { decideBenchmark } from './decide.js'
-import type { Benchmark, Figure } from './figures.js'
+import type { Benchmark, Figure, Plot } from './figures.js'
+import { filesBenchmark } from './files.js'
+import { benchmarksWithFloors, judgeFloors } from './floors.js'
 import { gossip } from './gossip.js'
+import { growthBenchmark } from './growth.js'
+import { mining } from './mining.js'
+import { networkBenchmark } from './network.js'
+import { writeReport } from './report.js'
+import { retrievalBenchmark } from './retrieval.js'
+import { signatures } from './signatures.js'
 import { sync } from './sync.js'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { sync, gossip, decide: decideBenchmark }
+const benchmarks: Readonly<Record<string, Benchmark>> = {
+  sync,
+  gossip,
+  decide: decideBenchmark,
+  files: filesBenchmark,
+  mining,
+  signatures,
+  api: apiBenchmark,
+  growth: growthBenchmark,
+  network: networkBenchmark,
+  caliper: caliperBenchmark,
+  retrieval: retrievalBenchmark,
+}
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,11 +43,22 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string', default: '5' },
     records: { type: 'string', default: '100000' },
     json: { type: 'boolean', default: false },
+    report: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    floors: { type: 'boolean', default: false },
   },
 })
+const wanted = values.floors && positionals.length === 0 ? benchmarksWithFloors : positionals
 const unknown = positionals.filter((name) => !(name in benchmarks))
 if (unknown.length > 0) throw new Error(`Benchmarks are ${Object.keys(benchmarks).join(', ')}; not ${unknown}.`)
-const options = { runs: wholeNumber(values.runs), records: wholeNumber(values.records), say }
+const plots: Plot[] = []
+const options = {
+  runs: wholeNumber(values.runs),
+  records: wholeNumber(values.records),
+  isQuick: values.quick,
+  say,
+  plot: (plot: Plot) => void plots.push(plot),
+}
 
 const machine = {
   node: process.version,
@@ -39,7 +73,7 @@ const home = mkdtempSync(join(tmpdir(), 'emrchain-bench-'))
 const results: Record<string, readonly Figure[]> = {}
 try {
   for (const [name, run] of Object.entries(benchmarks)) {
-    if (positionals.length > 0 && !positionals.includes(name)) continue
+    if (wanted.length > 0 && !wanted.includes(name)) continue
     const folder = join(home, name)
     mkdirSync(folder)
     results[name] = await run({ ...options, folder })
@@ -48,7 +82,9 @@ try {
   rmSync(home, { recursive: true, force: true })
 }
 
-if (values.json) process.stdout.write(`${JSON.stringify({ machine, ...options, results }, null, 2)}\n`)
+const measured = { machine, ...options, results, plots }
+if (values.report !== undefined) writeReport(values.report, measured)
+if (values.json) process.stdout.write(`${JSON.stringify(measured, null, 2)}\n`)
 else {
   console.log(Object.values(machine).join(', '))
   for (const [name, figures] of Object.entries(results)) {
@@ -57,6 +93,11 @@ else {
       figures.map(({ what, median, least, most, unit, runs }) => ({ what, median, least, most, unit, runs })),
     )
   }
+}
+if (values.floors) {
+  const { lines, hold } = judgeFloors(results)
+  console.log(`\n${lines.join('\n')}`)
+  if (!hold) process.exitCode = 1
 }
 
 function say(line: string): void {

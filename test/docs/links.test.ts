@@ -95,6 +95,9 @@ const FOREIGN_FLAGS = new Set([
   '--heap-growing-percent',
   '--runs',
   '--records',
+  '--report',
+  '--quick',
+  '--floors',
   '--json',
 ])
 

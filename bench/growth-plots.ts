@@ -1,0 +1,80 @@
+import { figure, type Plot } from './figures.js'
+
+/** What was measured at one length of the chain, a value for each run. */
+export interface Growth {
+  /** Records. */
+  readonly size: number
+  /** In s. */
+  readonly start: readonly number[]
+  readonly close: readonly number[]
+  /** In MiB. */
+  readonly resident: readonly number[]
+  readonly own: readonly number[]
+  /** Bytes a record on disk. */
+  readonly chainBytes: number
+  readonly indexBytes: number
+  readonly stateBytes: number
+  /** Records a second. */
+  readonly sync: readonly number[]
+  /** In s. */
+  readonly verify: readonly number[]
+  /** Server times in ms. */
+  readonly byId: readonly number[]
+  readonly byName: readonly number[]
+  readonly byUser: readonly number[]
+  readonly byCommonName: readonly number[]
+}
+
+const RECORDS = { label: 'records on the chain', isLogarithmic: true }
+
+/** Draws what became of a node as its chain grew. */
+export function plotGrowth(grown: readonly Growth[], plot: (plot: Plot) => void): void {
+  const line = (name: string, read: (one: Growth) => readonly number[]) => ({
+    name,
+    points: grown.map((one) => ({ x: one.size, y: figure(name, '', read(one)).median })),
+  })
+  plot({
+    name: 'growth-start',
+    title: 'Starting a node until it answers, and closing it',
+    x: RECORDS,
+    y: { label: 's' },
+    series: [line('start', ({ start }) => start), line('close', ({ close }) => close)],
+  })
+  plot({
+    name: 'growth-memory',
+    title: 'Memory of a node at rest',
+    x: RECORDS,
+    y: { label: 'MiB' },
+    series: [line('resident', ({ resident }) => resident), line('without mapped files', ({ own }) => own)],
+  })
+  plot({
+    name: 'growth-disk',
+    title: 'Bytes on disk a record',
+    x: RECORDS,
+    y: { label: 'bytes a record' },
+    series: [
+      line('all', ({ chainBytes, indexBytes, stateBytes }) => [chainBytes + indexBytes + stateBytes]),
+      line('chain.car', ({ chainBytes }) => [chainBytes]),
+      line('index', ({ indexBytes }) => [indexBytes]),
+    ],
+  })
+  plot({
+    name: 'growth-sync',
+    title: 'Taking the chain from another node',
+    x: RECORDS,
+    y: { label: 'records/s' },
+    series: [line('sync', ({ sync }) => sync), line('verify', ({ size, verify }) => verify.map((one) => size / one))],
+  })
+  plot({
+    name: 'growth-lookups',
+    title: 'Server time of a lookup, p50',
+    x: RECORDS,
+    y: { label: 'ms', isLogarithmic: true },
+    series: [
+      line('by id', ({ byId }) => byId),
+      line('by file name', ({ byName }) => byName),
+      line('by name and user', ({ byUser }) => byUser),
+      line('by a name that 256 have', ({ byCommonName }) => byCommonName),
+    ],
+  })
+}
