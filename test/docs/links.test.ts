@@ -13,6 +13,7 @@ const filesUnder = (folder: string): string[] =>
 const documents = [
   ...readdirSync(root).filter((file) => file.endsWith('.md')),
   ...filesUnder('docs').filter((file) => file.endsWith('.md')),
+  'examples/README.md',
 ].sort()
 
 t.test('the documents are there', async (t) => {
