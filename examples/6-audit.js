@@ -125,6 +125,10 @@ await play('Example 6, the audit of a patient', async (stage) => {
     const found = await auditOf(by(ann, node), ann.id)
     const missing = onlyIn(audit, found)
     const added = onlyIn(found, audit)
-    check(`The ${node.name} shows Ann the same, line by line.`, !missing && !added, `not there: ${missing}; new: ${added}`)
+    check(
+      `The ${node.name} shows Ann the same, line by line.`,
+      !missing && !added,
+      `not there: ${missing}; new: ${added}`,
+    )
   }
 })

@@ -3,7 +3,7 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import type { CID } from 'multiformats/cid'
 import type { Signer } from '../crypto/ed25519.js'
 import { nodeSealSecret } from '../crypto/seed.js'
-import { EmrError, isEmrError } from '../errors.js'
+import { EmrError } from '../errors.js'
 import { normalCid } from '../files/file-block.js'
 import type { FileStore } from '../files/file-store.js'
 import type { Ledger } from '../ledger/ledger.js'
@@ -24,6 +24,7 @@ import { isFileNeeded } from './erased-files.js'
 import { firstRound } from './first-round.js'
 import { readNodeSeed } from './node-key.js'
 import type { RecordService } from './record-service.js'
+import { createReleaseTeller, type ReleaseTeller } from './release-teller.js'
 import { forgetRestored, isRestored } from './restored-mark.js'
 
 /** What a custodian keeps on the disk of its own. */
@@ -58,10 +59,8 @@ export interface CustodyParts extends CustodyDisk {
 
 /** Pauses before custodians that did not take a share are asked again, in ms; each is twice the one before. */
 const HANDOVER_PAUSE = { first: 1_000, longest: 600_000 } as const
-/** Pause before a peer is asked again, in ms. */
+/** Pause before a peer is asked again for an access, in ms. */
 const PAUSE = 200
-/** How often a peer is told of a release whose access it does not know yet. */
-const TELLINGS = 10
 
 /**
  * The custody service of a node, over its own chain, disk and peers. Here `start` and `follow` do not reject: what fails is
@@ -88,7 +87,8 @@ export function createCustody(
   let caughtUp: Promise<void> = Promise.resolve()
   let isStarted = false
   const chain = chainOf(parts)
-  const others = createOtherNodes(client, parts.peers, onUntold)
+  const teller = createReleaseTeller(client, parts.peers, onUntold)
+  const others = createOtherNodes(client, parts.peers, teller)
   const erasure = { ...DEFAULT_CUSTODY_OPTIONS.erasure, confirmations: parts.eraseAfter }
   const service = createCustodyService(
     {
@@ -142,6 +142,7 @@ export function createCustody(
     async close() {
       isClosed = true
       clearTimeout(retry)
+      teller.close()
       await custody.close()
       await shares.close()
     },
@@ -209,7 +210,7 @@ function filesOf(fileStore: CustodyParts['fileStore'], chain: CustodyChain): Era
 function createOtherNodes(
   client: CustodyParts['client'],
   peers: CustodyParts['peers'],
-  onUntold: (peer: string, error: unknown) => void,
+  teller: ReleaseTeller,
 ): OtherNodes {
   const isWell = ({ key, state }: Peer): boolean => key !== undefined && (state === 'new' || state === 'connected')
   const addresses = (): string[] =>
@@ -217,18 +218,6 @@ function createOtherNodes(
       .filter(isWell)
       .map(({ address }) => address)
 
-  async function tell(address: string, receipt: Uint8Array): Promise<void> {
-    for (let left = TELLINGS; ; left--) {
-      try {
-        return await client.tellRelease(address, receipt)
-      } catch (error) {
-        // The access is on its way to it.
-        const isEarly = isEmrError(error) && error.facts.refusal === 'transaction_unknown'
-        if (!isEarly || left <= 1) return onUntold(address, error)
-        await pause(PAUSE, undefined, { ref: false })
-      }
-    }
-  }
   const has = async (address: string, { id }: SignedTransaction): Promise<true> => {
     await client.transactions(address, [id])
     return true
@@ -254,8 +243,6 @@ function createOtherNodes(
       }
       return false
     },
-    async announceRelease(receipt) {
-      await Promise.all(addresses().map((address) => tell(address, receipt)))
-    },
+    announceRelease: teller.tell,
   }
 }

@@ -51,7 +51,7 @@ export interface OtherNodes {
   handOver(node: KnownNode, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
   /** Whether at least one other node says that it has this transaction on disk, or on its chain. */
   isAcknowledged(transaction: SignedTransaction, signal: AbortSignal): Promise<boolean>
-  /** Tells the others of a release. Resolves when those who are well have heard of it, or would not. */
+  /** Tells the others of a release. Resolves when those who are connected have answered; the others hear of it later. */
   announceRelease(receipt: Uint8Array): Promise<void>
 }
 
