@@ -8,7 +8,7 @@ import { permissionOf } from '#emrchain/client/person/may-do.js'
 import { readConsentRecord } from '#emrchain/client/person/read-consent-record.js'
 import { revoke } from '#emrchain/client/person/revoke.js'
 import { actions, purposes, recordClasses, roles } from '#emrchain/protocol/consent-vocabulary.js'
-import { caughtUp, openNetwork, startNodes } from './shared/nodes.js'
+import { caughtUp, heardOfReleases, openNetwork, startNodes } from './shared/nodes.js'
 import { by, join, joinNode, note, reads } from './shared/people.js'
 import { check, counts, play, refused, step, tell } from './shared/story.js'
 
@@ -93,6 +93,7 @@ await play('Example 6, the audit of a patient', async (stage) => {
     await miner.client.mine()
     for (const node of others) await caughtUp(stage, node, miner)
   }
+  for (const node of [south, west]) await heardOfReleases(stage, node, north, record.id)
 
   step('4. Ann reads what happened.')
   const audit = await auditOf(ann, ann.id)

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createNodeClient } from '#emrchain/client/node-client.js'
 import { foundNetwork as found } from '#emrchain/node/found-network.js'
@@ -150,6 +151,28 @@ export async function caughtUp({ signal }, { client }, other) {
     if (!isThere.signal.aborted) throw error
   }
   if (!isThere.signal.aborted) throw new Error('The node closed before it had the block.')
+}
+
+/** How often a node is asked for what it gives no event of, in ms. */
+const PAUSE = 200
+
+/**
+ * Resolves when a node has the receipts of releases of a record that another one has now: custodians tell each other.
+ *
+ * @param {Stage} stage
+ * @param {Pick<RunningNode, 'client'>} node
+ * @param {Pick<RunningNode, 'client'>} other
+ * @param {string} record
+ */
+export async function heardOfReleases({ signal }, { client }, other, record) {
+  const wanted = (await other.client.releases(record, { signal })).length
+  const end = performance.now() + ON_ITS_WAY
+  for (;;) {
+    const found = (await client.releases(record, { signal })).length
+    if (found >= wanted) return
+    if (performance.now() > end) throw new Error(`The node heard of ${found} releases of ${wanted}.`)
+    await setTimeout(PAUSE, undefined, { signal })
+  }
 }
 
 /**
