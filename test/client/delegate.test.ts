@@ -86,6 +86,8 @@ t.test('a delegate gives consent in the place of a patient, as far as it was giv
   await giveGrant(patient, { ...given, actions: READ, grantee: nurse.id, classes: lab }, mine)
   await revoke(patient, { grantee: nurse.id }, mine)
   const entries = await auditOf(patient, patient.id)
+  const order = ({ time, at }: { readonly time: string; readonly at: number }) => `${time} ${at}`
+  t.same(entries.map(order), entries.map(order).sort().reverse(), 'newest first, within one second too')
   const anew = entries.find(({ what }) => what.endsWith(`in the place of ${second.id}, which ${mother.id} gave first`))
   t.match(anew, { kind: 'grant', who: patient.id, result: 'accepted' })
   t.match(

@@ -12,7 +12,10 @@ import type { Asking } from './person-session.js'
 
 /** One line of what happened to a patient's records. Ids as text. */
 export interface AuditEntry {
+  /** Of what is confirmed, that of its block; otherwise when it was signed. */
   readonly time: string
+  /** When it was signed, in ms since 1970 by the clock of who did it. */
+  readonly at: number
   readonly kind: string
   /** Who did it. */
   readonly who: string
@@ -31,8 +34,9 @@ export interface AuditEntry {
 type Found = HistoryEntry | PendingEntry
 
 /**
- * Everything that concerns a patient, newest first: consent, records, each access, refusal, release and erasure, as the asked
- * node knows it. Releases are what custodians signed; one that another signed for them is left out.
+ * Everything that concerns a patient: consent, records, each access, refusal, release and erasure, as the asked node knows
+ * it. Newest first, in an order that is the same at every node. Releases are what custodians signed; one that another
+ * signed for them is left out.
  */
 export async function auditOf(asking: Pick<Asking, 'client' | 'signal'>, patient: string): Promise<AuditEntry[]> {
   const whoOf = authorsOf(asking)
@@ -68,8 +72,14 @@ export async function auditOf(asking: Pick<Asking, 'client' | 'signal'>, patient
   for (const erasure of erasures) for await (const _ of about(erasure));
   sayWhoGaveFirst(entries, answered)
   const releases = await releasesOf(asking, records, { whoOf, grantOf: (access) => entries.get(access)?.grant ?? null })
-  return [...entries.values(), ...releases].sort((a, b) => (a.time < b.time ? 1 : a.time > b.time ? -1 : 0))
+  return [...entries.values(), ...releases].sort(newestFirst)
 }
+
+/** What one block has is told apart by when it was signed, and at last by anything that is the same everywhere. */
+const newestFirst = (a: AuditEntry, b: AuditEntry): number =>
+  compare(b.time, a.time) || b.at - a.at || compare(a.transaction + a.who, b.transaction + b.who)
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** Of grants that were given anew when keys moved on: whose place they take, and who gave that; and of the ends of those, why. */
 function sayWhoGaveFirst(entries: Map<string, AuditEntry>, answered: ReadonlyMap<string, string>): void {
@@ -111,7 +121,7 @@ async function releasesOf(
       const [who, transaction] = [chainCidAt(custodian, 0).toString(), chainCidAt(access, 0).toString()]
       if (chain.toString() !== genesis || (await whoOf(bytesToHex(key))) !== who) continue
       found.push({
-        ...{ time: timeText(at), kind: 'release', who, record, grant: grantOf(transaction), transaction },
+        ...{ time: timeText(at), at, kind: 'release', who, record, grant: grantOf(transaction), transaction },
         what: `gave ${chainCidAt(asker, 0)} the share of the key`,
         ...{ result: 'accepted', state: 'confirmed' },
       })
@@ -147,6 +157,7 @@ async function placeOf(entry: Found, whoOf: WhoOf) {
   const isOnChain = 'block' in entry
   return {
     time: isOnChain ? `${entry.block.timestamp.slice(0, 19)}Z`.replace(' ', 'T') : timeText(entry.at),
+    at: entry.at,
     kind: entry.kind,
     who: await whoOf(entry.author),
     result: entry.result.name,
