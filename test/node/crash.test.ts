@@ -12,7 +12,7 @@ const src = fileURLToPath(new URL('../../src/', import.meta.url))
 // EMRCHAIN_REQUIRE names `crashes`. `npm run torture -- crashes` ends it at the second time and the third that it comes
 // to each step, too.
 const all = (process.env.EMRCHAIN_REQUIRE ?? '').split(/[ ,]+/).includes('crashes')
-t.setTimeout(600_000)
+t.setTimeout(1_200_000)
 
 t.test('every step is called at one place, and every place has a test', async (t) => {
   const called: string[] = []
@@ -26,7 +26,7 @@ t.test('every step is called at one place, and every place has a test', async (t
 })
 
 t.test('a process that ends at any step loses nothing that it acknowledged', async (t) => {
-  t.setTimeout(600_000)
+  t.setTimeout(1_200_000)
   const folder = t.testdir()
   const stage = await createStage(folder)
   const left = failpoints.flatMap((point) =>
