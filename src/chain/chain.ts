@@ -57,6 +57,11 @@ export interface ChainDependencies {
   readonly store: ChainStore
   /** Clock of this node, in ms since 1970. */
   now(): number
+  /**
+   * Whether this node has found keys and signatures of a transaction good before. An id is the hash of all bytes, the
+   * signature's too, so no other bytes pass under it. Without it no transaction was seen before.
+   */
+  isVerified?(id: CID): boolean
   /** Judges many signatures off this thread; without it they are judged by `rules`, one by one. */
   checkSignatures?(claims: readonly SignatureClaim[]): Promise<readonly SignatureVerdict[]>
 }
@@ -105,7 +110,7 @@ export interface Chain {
 }
 
 export function createChain(dependencies: ChainDependencies): Chain {
-  const { network, genesis, rules, store, now, checkSignatures } = dependencies
+  const { network, genesis, rules, store, now, isVerified = () => false, checkSignatures } = dependencies
   const branches = createBranches()
   const early = createEarlyBlocks()
   const invalid = new Set<string>()
@@ -190,6 +195,7 @@ export function createChain(dependencies: ChainDependencies): Chain {
           network,
           genesis,
           rules: by,
+          isVerified,
           isOnBranch: (id) => fresh.has(idKey(id)) || isOnBranch(id),
           resultsOf: (of) => applyTo(state, of),
         })
@@ -222,7 +228,7 @@ export function createChain(dependencies: ChainDependencies): Chain {
     const isBetter = isPreferred({ id: last.header.id, work }, tipEnd())
     const wanted = isBetter || branches.leadsToBetter(last.header.id, tipEnd())
     if (!wanted || !store.stored(first.header.parent)) return 'header'
-    const verdicts = by ?? (await checkedAhead(claimsOf(run)))
+    const verdicts = by ?? (await checkedAhead(claimsOf(run, isVerified)))
     const { checked, error } = checkBodies(run, verdicts, await states.after(first.header.parent))
     const end = checked.at(-1)
     let outcome: AddOutcome = 'header'
@@ -277,7 +283,7 @@ export function createChain(dependencies: ChainDependencies): Chain {
   function addLine(line: readonly Block[]): Promise<AddOutcome> {
     const areKnown = line.every(({ header }) => branches.get(header.id))
     // Whoever sends blocks without work shall not make other threads busy: their headers are checked first.
-    const ahead = areKnown ? checkedAhead(claimsOf(line)) : undefined
+    const ahead = areKnown ? checkedAhead(claimsOf(line, isVerified)) : undefined
     ahead?.catch(() => undefined)
     return serial(() => addRun(line, ahead))
   }
@@ -365,8 +371,9 @@ export function createChain(dependencies: ChainDependencies): Chain {
 /** How many headers are checked in one go, so that others get their turn in between. */
 const HEADERS_AT_ONCE = 256
 
-function claimsOf(blocks: readonly Block[]): SignatureClaim[] {
-  const transactions = blocks.flatMap(({ transactions }) => transactions)
+/** What is claimed by the transactions that nobody has looked at yet. */
+function claimsOf(blocks: readonly Block[], isVerified: (id: CID) => boolean): SignatureClaim[] {
+  const transactions = blocks.flatMap(({ transactions }) => transactions.filter(({ id }) => !isVerified(id)))
   return [...transactionClaims(transactions), ...transactions.flatMap(claimsOfOthers)]
 }
 

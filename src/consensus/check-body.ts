@@ -4,13 +4,15 @@ import { type Block, hashResults } from '../protocol/block.js'
 import { equalBytes } from '../protocol/canonical.js'
 import { idKey } from '../protocol/cid.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
-import { checkTransaction, MAX_TIME_AHEAD, type SignatureRules } from '../protocol/transaction.js'
+import { checkSignatures, checkTerms, MAX_TIME_AHEAD, type SignatureRules } from '../protocol/transaction.js'
 
 /** What a block's transactions are checked against. */
 export interface BodyContext {
   readonly network: NetworkParameters
   readonly genesis: CID
   readonly rules: SignatureRules
+  /** Whether keys and signatures of the transaction with this id, which stands for its bytes, were found good before. */
+  isVerified?(id: CID): boolean
   /** Whether an ancestor of the block holds this transaction. */
   isOnBranch(id: CID): boolean
   /** Result codes of the transactions by the contract, one byte each. */
@@ -42,7 +44,8 @@ export function checkBody(block: Block, context: BodyContext): void {
     if (transaction.at > header.time + MAX_TIME_AHEAD) {
       throw new EmrError('block_transaction_from_future', undefined, { transaction: id.toString() })
     }
-    checkTransaction(transaction, network, genesis, rules)
+    checkTerms(transaction, network, genesis)
+    if (!context.isVerified?.(id)) checkSignatures(transaction, rules)
   }
   if (!equalBytes(header.results, hashResults(context.resultsOf(block)))) throw new EmrError('block_wrong_results')
 }

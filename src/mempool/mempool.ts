@@ -60,6 +60,11 @@ export interface Mempool {
   /** The same for what this node has signed a moment ago: its form and signature are not looked at again. */
   addOwn(transaction: SignedTransaction): Promise<SignedTransaction>
   has(id: CID): boolean
+  /**
+   * Whether a transaction waits here, or is about to, whose keys and signatures were found good by this process. Its id
+   * covers its signature, so what has the same id needs no second look.
+   */
+  isVerified(id: CID): boolean
   get(id: CID): SignedTransaction | undefined
   /** All of them, oldest first. */
   all(): Iterable<SignedTransaction>
@@ -80,6 +85,8 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
   const waiting = new Map<string, SignedTransaction>()
   /** Accepted, but not on disk yet: known, so that a second copy is refused, yet in no block. */
   const arriving = new Map<string, SignedTransaction>()
+  /** Those that wait and came from the disk or a lost block: this process may never have looked at their signatures. */
+  const unverified = new Set<string>()
   const shares = createShares()
   let bytesWaiting = 0
 
@@ -91,10 +98,16 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     waiting.set(id, transaction)
     bytesWaiting += transaction.bytes.length
   }
+  const keepUnverified = (transaction: SignedTransaction): void => {
+    if (isOnChain(transaction.id) || waiting.has(transaction.id.toString())) return
+    unverified.add(transaction.id.toString())
+    keep(transaction)
+  }
   const drop = (id: CID): void => {
     const transaction = waiting.get(id.toString())
     if (!transaction) return
     waiting.delete(id.toString())
+    unverified.delete(id.toString())
     shares.release(id.toString())
     bytesWaiting -= transaction.bytes.length
   }
@@ -128,10 +141,7 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     return transaction
   }
 
-  for (const bytes of store.pending()) {
-    const transaction = decodeTransaction(bytes)
-    if (!isOnChain(transaction.id)) keep(transaction)
-  }
+  for (const bytes of store.pending()) keepUnverified(decodeTransaction(bytes))
 
   return {
     async add(bytes, source = LOCAL) {
@@ -144,6 +154,7 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     },
 
     has: knows,
+    isVerified: (id) => knows(id) && !unverified.has(id.toString()),
     get: (id) => waiting.get(id.toString()),
     all: () => waiting.values(),
     size: () => ({ transactions: waiting.size, bytes: bytesWaiting }),
@@ -163,7 +174,7 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
 
     follow({ taken, returned }) {
       if (waiting.size > 0) for (const id of taken) drop(id)
-      for (const transaction of returned) if (!isOnChain(transaction.id)) keep(transaction)
+      for (const transaction of returned) keepUnverified(transaction)
     },
   }
 }

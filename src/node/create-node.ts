@@ -110,7 +110,10 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
   const tally = createTally()
   const signatures = createSignaturePool()
   const chain = tally.ofChain(
-    createChain({ network, genesis: genesis.id, rules, store, now, checkSignatures: signatures.check }),
+    createChain({
+      ...{ network, genesis: genesis.id, rules, store, now, checkSignatures: signatures.check },
+      isVerified: (id) => mempool.isVerified(id),
+    }),
   )
   const isOnChain = (id: Parameters<typeof store.placeOf>[0]): boolean => store.placeOf(id) !== undefined
   const mempool = tally.ofMempool(

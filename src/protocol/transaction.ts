@@ -98,12 +98,21 @@ export function checkTransaction(
   genesis: CID,
   rules: SignatureRules,
 ): void {
+  checkTerms(transaction, network, genesis)
+  checkSignatures(transaction, rules)
+}
+
+/**
+ * What `checkTransaction` checks but for keys and signatures.
+ *
+ * @throws EmrError `transaction_too_large`, `other_network`, `clear_label_forbidden`
+ */
+export function checkTerms(transaction: SignedTransaction, network: NetworkParameters, genesis: CID): void {
   if (transaction.bytes.length > network.maxTransactionBytes) {
     throw new EmrError('transaction_too_large', undefined, { limit: network.maxTransactionBytes })
   }
   if (!equalBytes(transaction.chain.bytes, genesis.bytes)) throw new EmrError('other_network')
   if (clearLabelOf(transaction) && !network.clearLabels) throw clearLabelForbidden(network)
-  checkSignatures(transaction, rules)
 }
 
 /** The refusal of a label in clear, with the command that writes none on this network. */

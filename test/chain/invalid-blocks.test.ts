@@ -447,6 +447,37 @@ t.test('invalid transactions', async (t) => {
   await t.rejects(mempool.add(other.bytes), { code: 'transaction_known' }, '33 on the chain already')
 })
 
+t.test('signatures that were found good before are not looked at again, and nothing else is left out', async (t) => {
+  const looked: Uint8Array[] = []
+  const watched = {
+    ...rules,
+    verify(signature: Uint8Array, message: Uint8Array, key: Uint8Array) {
+      looked.push(signature)
+      return rules.verify(signature, message, key)
+    },
+  }
+  const seen = new Set<string>()
+  const { chain } = await openChain(t, maker, {
+    now: () => NOW,
+    rules: watched,
+    isVerified: (id) => seen.has(id.toString()),
+  })
+  const { id: _id, bytes: _bytes, ...fields } = record
+  const forged = decodeTransaction(encodeCanonical({ ...fields, sig: record.sig.with(0, (record.sig[0] ?? 0) ^ 1) }))
+  const elsewhere = createBlockMaker({ ...easyNetworkFile, name: 'elsewhere' }).record('MRI')
+  for (const { id } of [record, elsewhere]) seen.add(id.toString())
+
+  await t.rejects(chain.addBlock(maker.block(genesis, [record, forged])), { code: 'transaction_bad_signature' })
+  await t.rejects(chain.addBlock(maker.block(genesis, [elsewhere])), { code: 'other_network' })
+  await t.rejects(chain.addBlock(maker.block(genesis, [record, record])), { code: 'block_duplicate_transaction' })
+  const wrongResults = maker.block(genesis, [record], { header: { results: hashResults(Uint8Array.of(1)) } })
+  await t.rejects(chain.addBlock(wrongResults), { code: 'block_wrong_results' })
+  looked.length = 0
+  const good = maker.block(genesis, [record, other])
+  t.equal(await chain.addBlock(good), 'connected')
+  t.same(looked, [good.signature, other.sig], 'the header, and what was not seen before')
+})
+
 const without = (fields: object, key: string): object =>
   Object.fromEntries(Object.entries(fields).filter(([name]) => name !== key))
 const labelled = (change: object) => ({ ...record.body, label: { ...record.body.label, ...change } })

@@ -1,6 +1,8 @@
 import t from 'tap'
 import { createMempool, DEFAULT_MEMPOOL_LIMITS } from '#emrchain/mempool/mempool.js'
 import { createTally } from '#emrchain/node/tally.js'
+import { encodeCanonical } from '#emrchain/protocol/canonical.js'
+import { cidOf } from '#emrchain/protocol/cid.js'
 import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker, rules, signerOf } from '../fixtures/block-maker.js'
 
@@ -101,4 +103,23 @@ t.test('what the node signed itself is under every rule but that of its signatur
   await mempool.addOwn(record('2', 'node'))
   await t.rejects(mempool.addOwn(record('3', 'node')), { code: 'mempool_key_full' })
   t.same([...mempool.all()].length, 2)
+})
+
+t.test('what was checked here is known to be; what disk and lost blocks give back is not', async (t) => {
+  const { record } = setUp({})
+  const [kept, returned, submitted] = [record('1', 'patient'), record('2', 'patient'), record('3', 'patient')]
+  const { mempool } = setUp({}, [kept])
+  mempool.follow({ taken: [], returned: [returned] })
+  t.notOk(mempool.isVerified(submitted.id))
+  const adding = mempool.add(submitted.bytes)
+  t.ok(mempool.isVerified(submitted.id), 'a block may hold it before it is on this disk')
+  await adding
+  t.same(
+    [kept, returned, submitted].map(({ id }) => mempool.isVerified(id)),
+    [false, false, true],
+  )
+  const forged = { ...submitted, sig: submitted.sig.with(0, (submitted.sig[0] ?? 0) ^ 1) }
+  const { id: _id, bytes: _bytes, ...fields } = forged
+  await t.rejects(mempool.add(encodeCanonical(fields)), { code: 'transaction_bad_signature' })
+  t.notOk(mempool.isVerified(cidOf(encodeCanonical(fields))), 'another signature is another id')
 })
