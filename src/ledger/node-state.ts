@@ -2,6 +2,7 @@
 import { decode, encode } from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import { failpoint } from '../failpoint.js'
+import { idKey } from '../protocol/cid.js'
 import type { Database } from './database.js'
 import { createJsonTable, type JsonTable } from './json-table.js'
 import { joinKey, keyAfter, readUint64Key, uint64Key } from './keys.js'
@@ -88,17 +89,17 @@ export const createNodeState = (database: Database): NodeState => {
     }
   }
   for (const { sequence, transaction } of rows()) {
-    slots.set(transaction.id.toString(), { sequence, durable: Promise.resolve() })
+    slots.set(idKey(transaction.id), { sequence, durable: Promise.resolve() })
     first = Math.min(first, sequence)
     next = Math.max(next, sequence + 1)
   }
 
   /** The slots of these ids, which are free for new transactions from now on. */
   const takeSlots = (ids: readonly CID[]): { id: string; slot: Slot }[] => {
-    // Names cost time, and a node that catches up takes many ids while nothing waits.
+    // Keys cost time, and a node that catches up takes many ids while nothing waits.
     if (slots.size === 0) return []
     return ids.flatMap((id) => {
-      const name = id.toString()
+      const name = idKey(id)
       const slot = slots.get(name)
       slots.delete(name)
       return slot ? [{ id: name, slot }] : []
@@ -107,7 +108,7 @@ export const createNodeState = (database: Database): NodeState => {
 
   const writeChange = async (chain: DurableChain | undefined, change: PendingChange): Promise<void> => {
     const removed = takeSlots(change.remove ?? [])
-    const restored = (change.restore ?? []).filter(({ id }) => !slots.has(id.toString()))
+    const restored = (change.restore ?? []).filter(({ id }) => !slots.has(idKey(id)))
     first -= restored.length
     const firstRestored = first
     const written = database.write((writes) => {
@@ -118,12 +119,12 @@ export const createNodeState = (database: Database): NodeState => {
       if (chain) writes.put(chainKey, encodeChain(chain))
     })
     restored.forEach(({ id }, at) => {
-      slots.set(id.toString(), { sequence: firstRestored + at, durable: written })
+      slots.set(idKey(id), { sequence: firstRestored + at, durable: written })
     })
     try {
       await written
     } catch (error) {
-      for (const { id } of restored) slots.delete(id.toString())
+      for (const { id } of restored) slots.delete(idKey(id))
       for (const { id, slot } of removed) slots.set(id, slot)
       throw error
     }
@@ -131,7 +132,7 @@ export const createNodeState = (database: Database): NodeState => {
 
   return {
     putPending(id, bytes) {
-      const name = id.toString()
+      const name = idKey(id)
       const known = slots.get(name)
       if (known) return known.durable
       const sequence = next++

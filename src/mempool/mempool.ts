@@ -1,6 +1,7 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
+import { idKey } from '../protocol/cid.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
 import {
   checkTransaction,
@@ -92,26 +93,27 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
 
   /** Whatever the limits: what was acknowledged once is never sent away. */
   const keep = (transaction: SignedTransaction): void => {
-    const id = transaction.id.toString()
+    const id = idKey(transaction.id)
     if (waiting.has(id)) return
     shares.claim(id, bytesToHex(transaction.from), RETURNED)
     waiting.set(id, transaction)
     bytesWaiting += transaction.bytes.length
   }
   const keepUnverified = (transaction: SignedTransaction): void => {
-    if (isOnChain(transaction.id) || waiting.has(transaction.id.toString())) return
-    unverified.add(transaction.id.toString())
+    const id = idKey(transaction.id)
+    if (waiting.has(id) || isOnChain(transaction.id)) return
+    unverified.add(id)
     keep(transaction)
   }
-  const drop = (id: CID): void => {
-    const transaction = waiting.get(id.toString())
+  const drop = (id: string): void => {
+    const transaction = waiting.get(id)
     if (!transaction) return
-    waiting.delete(id.toString())
-    unverified.delete(id.toString())
-    shares.release(id.toString())
+    waiting.delete(id)
+    unverified.delete(id)
+    shares.release(id)
     bytesWaiting -= transaction.bytes.length
   }
-  const knows = (id: CID): boolean => waiting.has(id.toString()) || arriving.has(id.toString())
+  const knows = (id: string): boolean => waiting.has(id) || arriving.has(id)
 
   const assertSize = ({ length }: Uint8Array): void => {
     if (length > network.maxTransactionBytes) {
@@ -119,7 +121,8 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     }
   }
   async function take(transaction: SignedTransaction, source: string, by: SignatureRules): Promise<SignedTransaction> {
-    if (knows(transaction.id) || isOnChain(transaction.id)) throw new EmrError('transaction_known')
+    const id = idKey(transaction.id)
+    if (knows(id) || isOnChain(transaction.id)) throw new EmrError('transaction_known')
     if (transaction.at > now() + MAX_TIME_AHEAD) throw new EmrError('transaction_from_future')
     checkTransaction(transaction, network, genesis, by)
     if (waiting.size + arriving.size >= limits.transactions || bytesWaiting + transaction.bytes.length > limits.bytes) {
@@ -128,7 +131,6 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     const key = bytesToHex(transaction.from)
     if (shares.ofKey(key) >= limits.ofKey) throw new EmrError('mempool_key_full')
     if (shares.ofSource(source) >= limits.ofSource) throw new EmrError('mempool_source_full')
-    const id = transaction.id.toString()
     arriving.set(id, transaction)
     shares.claim(id, key, source)
     try {
@@ -153,9 +155,12 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
       return take(transaction, LOCAL, OWN)
     },
 
-    has: knows,
-    isVerified: (id) => knows(id) && !unverified.has(id.toString()),
-    get: (id) => waiting.get(id.toString()),
+    has: (id) => knows(idKey(id)),
+    isVerified(id) {
+      const key = idKey(id)
+      return knows(key) && !unverified.has(key)
+    },
+    get: (id) => waiting.get(idKey(id)),
     all: () => waiting.values(),
     size: () => ({ transactions: waiting.size, bytes: bytesWaiting }),
 
@@ -173,7 +178,7 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     },
 
     follow({ taken, returned }) {
-      if (waiting.size > 0) for (const id of taken) drop(id)
+      if (waiting.size > 0) for (const id of taken) drop(idKey(id))
       for (const transaction of returned) keepUnverified(transaction)
     },
   }

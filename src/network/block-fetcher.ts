@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
+import { idKey } from '../protocol/cid.js'
 import { MAX_ANNOUNCED } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import { EMPTY_BLOCK } from './flood-guard.js'
@@ -111,16 +112,16 @@ export function createBlockFetcher(dependencies: BlockFetcherDependencies): Bloc
     const lacking = new Map<string, CID>()
     for (const id of ids) {
       const transaction = await findTransaction(id)
-      if (transaction) found.set(id.toString(), transaction)
-      else lacking.set(id.toString(), id)
+      if (transaction) found.set(idKey(id), transaction)
+      else lacking.set(idKey(id), id)
     }
     while (lacking.size > 0) {
       for (const transaction of await fetchTransactions(source, [...lacking.values()].slice(0, MAX_ANNOUNCED))) {
-        found.set(transaction.id.toString(), transaction)
-        lacking.delete(transaction.id.toString())
+        found.set(idKey(transaction.id), transaction)
+        lacking.delete(idKey(transaction.id))
       }
     }
-    const transactions = ids.flatMap((id) => found.get(id.toString()) ?? [])
+    const transactions = ids.flatMap((id) => found.get(idKey(id)) ?? [])
     return { header: signed.header, signature: signed.signature, transactions }
   }
 

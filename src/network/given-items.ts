@@ -3,6 +3,7 @@ import { EmrError } from '../errors.js'
 import type { Block } from '../protocol/block.js'
 import { equalBytes } from '../protocol/canonical.js'
 import { decodeBlocks, decodeCar } from '../protocol/car.js'
+import { idKey } from '../protocol/cid.js'
 import { decodeTransaction, type SignedTransaction } from '../protocol/transaction.js'
 
 /**
@@ -12,12 +13,12 @@ import { decodeTransaction, type SignedTransaction } from '../protocol/transacti
  * holds what nobody asked for, a thing twice, or nothing
  */
 export function readGivenTransactions(car: Uint8Array, asked: readonly CID[]): SignedTransaction[] {
-  const open = new Set(asked.map(String))
+  const open = new Set(asked.map(idKey))
   const given = decodeCar(car).sections.map(({ cid, bytes }) => {
     const transaction = decodeTransaction(bytes)
     if (!equalBytes(transaction.id.bytes, cid.bytes))
       throw new EmrError('wrong_cid', undefined, { cid: cid.toString() })
-    if (!open.delete(cid.toString())) throw new EmrError('peer_misbehaved', 'It gave what nobody asked for.')
+    if (!open.delete(idKey(cid))) throw new EmrError('peer_misbehaved', 'It gave what nobody asked for.')
     return transaction
   })
   if (given.length === 0) throw new EmrError('peer_misbehaved', 'It gave nothing.')

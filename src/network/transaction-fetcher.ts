@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import { isEmrError } from '../errors.js'
+import { idKey } from '../protocol/cid.js'
 import { MAX_ANNOUNCED } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 
@@ -42,7 +43,7 @@ export function createTransactionFetcher(
   const running = new Set<string>()
 
   function end(want: Want): void {
-    wants.delete(want.id.toString())
+    wants.delete(idKey(want.id))
     want.end()
   }
 
@@ -101,7 +102,7 @@ export function createTransactionFetcher(
 
   /** Asks once. Gives what is left to be asked for. */
   async function ask(peer: string, list: readonly Want[]): Promise<Want[]> {
-    const open = new Map(list.map((want) => [want.id.toString(), want]))
+    const open = new Map(list.map((want) => [idKey(want.id), want]))
     const given = await fetch(
       peer,
       list.map(({ id }) => id),
@@ -110,8 +111,8 @@ export function createTransactionFetcher(
       await Promise.all(given.slice(at, at + limits.atOnce).map((transaction) => keep(transaction, peer)))
     }
     for (const { id } of given) {
-      const want = open.get(id.toString())
-      open.delete(id.toString())
+      const want = open.get(idKey(id))
+      open.delete(idKey(id))
       // Its id is that of its bytes: where these break a rule no other peer has better ones.
       if (want) end(want)
     }
@@ -129,7 +130,7 @@ export function createTransactionFetcher(
 
   function wanted(id: CID, from: string): Promise<void> | undefined {
     if (knows(id)) return undefined
-    const known = wants.get(id.toString())
+    const known = wants.get(idKey(id))
     if (known) {
       const isNew = known.source !== from && !known.others.includes(from)
       if (isNew && known.others.length < limits.sources) known.others.push(from)
@@ -138,7 +139,7 @@ export function createTransactionFetcher(
     if (wants.size >= limits.total || (queues.get(from)?.length ?? 0) >= limits.perPeer) return undefined
     const { promise: ended, resolve } = withResolvers()
     const want = { id, ended, end: resolve, source: from, others: [] }
-    wants.set(id.toString(), want)
+    wants.set(idKey(id), want)
     queue(want, from)
     return ended
   }
