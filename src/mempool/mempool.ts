@@ -53,11 +53,12 @@ export interface Mempool {
    * Checks a transaction and keeps it. When this resolves it is on disk and will not be forgotten
    * before it is in a block.
    *
+   * @param given its bytes, or what `decodeTransaction` made of them: its form is not read again
    * @param source address of the peer that it came from, if one
    * @throws EmrError with the code of the rule that is broken, `transaction_known`, `mempool_full`,
    * `mempool_key_full`, `mempool_source_full`
    */
-  add(bytes: Uint8Array, source?: string): Promise<SignedTransaction>
+  add(given: Uint8Array | SignedTransaction, source?: string): Promise<SignedTransaction>
   /** The same for what this node has signed a moment ago: its form and signature are not looked at again. */
   addOwn(transaction: SignedTransaction): Promise<SignedTransaction>
   has(id: CID): boolean
@@ -146,9 +147,10 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
   for (const bytes of store.pending()) keepUnverified(decodeTransaction(bytes))
 
   return {
-    async add(bytes, source = LOCAL) {
+    async add(given, source = LOCAL) {
+      const bytes = given instanceof Uint8Array ? given : given.bytes
       assertSize(bytes)
-      return take(decodeTransaction(bytes), source, rules)
+      return take(given instanceof Uint8Array ? decodeTransaction(given) : given, source, rules)
     },
     async addOwn(transaction) {
       assertSize(transaction.bytes)

@@ -1,10 +1,11 @@
+import { setImmediate } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import { isEmrError } from '../errors.js'
 import { idKey } from '../protocol/cid.js'
 import { MAX_ANNOUNCED } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 
-/** How many may be wanted in all and of one peer, of how many peers one is asked for, how many are checked at once. */
+/** How many may be wanted in all and of one peer, of how many peers one is asked for, how many are checked in one go. */
 export const DEFAULT_FETCH_LIMITS = { total: 50_000, perPeer: 10_000, sources: 8, atOnce: 64 }
 
 export interface TransactionFetcherDependencies {
@@ -107,9 +108,13 @@ export function createTransactionFetcher(
       peer,
       list.map(({ id }) => id),
     )
-    for (let at = 0; at < given.length; at += limits.atOnce) {
-      await Promise.all(given.slice(at, at + limits.atOnce).map((transaction) => keep(transaction, peer)))
+    const keeping: Promise<void>[] = []
+    for (const [at, transaction] of given.entries()) {
+      // Others get their turn in between; nobody waits for the disk, so that all of them share few commits.
+      if (at > 0 && at % limits.atOnce === 0) await setImmediate()
+      keeping.push(keep(transaction, peer))
     }
+    await Promise.all(keeping)
     for (const { id } of given) {
       const want = open.get(idKey(id))
       open.delete(idKey(id))

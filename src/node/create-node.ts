@@ -193,7 +193,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
         findTransaction: async (id) => (await records.status(id))?.transaction,
         knowsTransaction: (id) => mempool.has(id) || isOnChain(id),
         hasBlock: (id) => store.stored(id) !== undefined,
-        addTransaction: ({ bytes }, from) => records.submit(bytes, from),
+        addTransaction: (transaction, from) => records.submit(transaction, from),
         addBlock: (block, from) => submitBlocks([block], from),
       },
       chain: { ...chain, tip: tipEnd, tipBlock: () => store.readBlock(chain.tip().header.id) },

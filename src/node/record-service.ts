@@ -42,8 +42,8 @@ export interface Submitted {
 
 /** Records: into the mempool, and back from the chain. */
 export interface RecordService {
-  /** Takes a transaction into the mempool. `told` resolves when the peers know of it. */
-  submit(bytes: Uint8Array, from?: string): Promise<Submitted>
+  /** Takes a transaction, as `Mempool.add` does. `told` resolves when the peers know of it. */
+  submit(given: Uint8Array | SignedTransaction, from?: string): Promise<Submitted>
   add(
     record: { user_id: string; EHR_name: string; file: CID },
     signal: AbortSignal,
@@ -63,8 +63,8 @@ export interface RecordService {
 export function createRecordService(dependencies: RecordServiceDependencies): RecordService {
   const { network, genesis, signer, ledger, mempool, files, now, onAccepted } = dependencies
 
-  const submit = async (bytes: Uint8Array, from?: string): Promise<Submitted> =>
-    accepted(await mempool.add(bytes, from), from)
+  const submit = async (given: Uint8Array | SignedTransaction, from?: string): Promise<Submitted> =>
+    accepted(await mempool.add(given, from), from)
   const accepted = (transaction: SignedTransaction, from?: string): Submitted => ({
     transaction,
     told: onAccepted(transaction, from),

@@ -66,7 +66,7 @@ export function createTally(): TallyKeeper {
       }
       return {
         ...mempool,
-        add: (bytes, source) => count(mempool.add(bytes, source)),
+        add: (given, source) => count(mempool.add(given, source)),
         addOwn: (transaction) => count(mempool.addOwn(transaction)),
       }
     },

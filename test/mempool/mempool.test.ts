@@ -3,7 +3,7 @@ import { createMempool, DEFAULT_MEMPOOL_LIMITS } from '#emrchain/mempool/mempool
 import { createTally } from '#emrchain/node/tally.js'
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { cidOf } from '#emrchain/protocol/cid.js'
-import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
+import { decodeTransaction, type SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker, rules, signerOf } from '../fixtures/block-maker.js'
 
 /** A mempool on a disk of this test's own, of which one write can be made to fail. */
@@ -122,4 +122,15 @@ t.test('what was checked here is known to be; what disk and lost blocks give bac
   const { id: _id, bytes: _bytes, ...fields } = forged
   await t.rejects(mempool.add(encodeCanonical(fields)), { code: 'transaction_bad_signature' })
   t.notOk(mempool.isVerified(cidOf(encodeCanonical(fields))), 'another signature is another id')
+})
+
+t.test('what was decoded already is not decoded again, and is under every rule', async (t) => {
+  const { mempool, record } = setUp({})
+  const first = record('1', 'patient')
+  t.equal(await mempool.add(first, 'http://a'), first)
+  t.equal(mempool.get(first.id), first)
+  const { id: _id, bytes: _bytes, ...fields } = record('2', 'patient')
+  const forged = decodeTransaction(encodeCanonical({ ...fields, sig: first.sig }))
+  await t.rejects(mempool.add(forged, 'http://a'), { code: 'transaction_bad_signature' })
+  await t.rejects(mempool.add({ ...first, bytes: new Uint8Array(65_537) }), { code: 'transaction_too_large' })
 })

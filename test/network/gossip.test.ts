@@ -1,9 +1,10 @@
+import { EventEmitter, once } from 'node:events'
 import type { CID } from 'multiformats/cid'
 import t from 'tap'
 import { request } from 'undici'
 import { EmrError, isEmrError } from '#emrchain/errors.js'
 import { readGivenTransactions } from '#emrchain/network/given-items.js'
-import { createTransactionFetcher } from '#emrchain/network/transaction-fetcher.js'
+import { createTransactionFetcher, DEFAULT_FETCH_LIMITS } from '#emrchain/network/transaction-fetcher.js'
 import { announcedBlock } from '#emrchain/protocol/announced-block.js'
 import { decodeCar, encodeCar } from '#emrchain/protocol/car.js'
 import { MAX_ANNOUNCED } from '#emrchain/protocol/peer-messages.js'
@@ -94,6 +95,33 @@ t.test('where an announcer fails, gives nothing or something else, the next is a
   t.equal(asked.length, 4, 'what is here is not asked for')
   await fetcher.want([other.id], 'silent')
   t.notOk(held.has(other.id.toString()), 'where nobody gives it, waiting ends all the same')
+})
+
+t.test('what one answer gives goes to the disk together, in slices between which others get their turn', async (t) => {
+  const records = Array.from({ length: 10 }, (_, at) => maker.record(`record ${at}`))
+  const turns: number[] = []
+  let begun = 0
+  const written = new EventEmitter()
+  const fetcher = createTransactionFetcher(
+    {
+      knows: () => false,
+      fetch: async () => records,
+      async take() {
+        if (++begun === 1) setImmediate(() => turns.push(begun))
+        if (begun === records.length) queueMicrotask(() => written.emit('all'))
+        await once(written, 'all')
+      },
+      countEmpty: () => undefined,
+      onFailure: (_, error) => t.fail(String(error)),
+    },
+    { ...DEFAULT_FETCH_LIMITS, atOnce: 4 },
+  )
+  await fetcher.want(
+    records.map(({ id }) => id),
+    'peer',
+  )
+  t.equal(begun, records.length, 'none waited for the disk of another')
+  t.same(turns, [4])
 })
 
 t.test('a block whose transactions are here comes without another request; else only what is missing', async (t) => {
