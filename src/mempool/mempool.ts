@@ -10,6 +10,7 @@ import {
   type SignatureRules,
   type SignedTransaction,
 } from '../protocol/transaction.js'
+import { createRecent, DEFAULT_RECENT_LIMITS } from './recent.js'
 import { createShares } from './shares.js'
 
 /**
@@ -63,11 +64,13 @@ export interface Mempool {
   addOwn(transaction: SignedTransaction): Promise<SignedTransaction>
   has(id: CID): boolean
   /**
-   * Whether a transaction waits here, or is about to, whose keys and signatures were found good by this process. Its id
-   * covers its signature, so what has the same id needs no second look.
+   * Whether a transaction waits here, is about to, or did so a moment ago, whose keys and signatures were found good by
+   * this process. Its id covers its signature, so what has the same id needs no second look.
    */
   isVerified(id: CID): boolean
   get(id: CID): SignedTransaction | undefined
+  /** One that waits, or that a block took in a moment ago. */
+  recall(id: CID): SignedTransaction | undefined
   /** All of them, oldest first. */
   all(): Iterable<SignedTransaction>
   /** Number of transactions, and the sum of their bytes. */
@@ -82,13 +85,19 @@ export interface Mempool {
 }
 
 /** A mempool with what the disk says is pending. */
-export function createMempool(dependencies: MempoolDependencies, limits = DEFAULT_MEMPOOL_LIMITS): Mempool {
+export function createMempool(
+  dependencies: MempoolDependencies,
+  limits = DEFAULT_MEMPOOL_LIMITS,
+  recentLimits = DEFAULT_RECENT_LIMITS,
+): Mempool {
   const { network, genesis, rules, store, isOnChain, now } = dependencies
   const waiting = new Map<string, SignedTransaction>()
   /** Accepted, but not on disk yet: known, so that a second copy is refused, yet in no block. */
-  const arriving = new Map<string, SignedTransaction>()
+  const arriving = new Map<string, { transaction: SignedTransaction; isTaken: boolean }>()
   /** Those that wait and came from the disk or a lost block: this process may never have looked at their signatures. */
   const unverified = new Set<string>()
+  /** Each was checked here, by itself or in the block that took it. */
+  const recent = createRecent(recentLimits)
   const shares = createShares()
   let bytesWaiting = 0
 
@@ -113,6 +122,14 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     unverified.delete(id)
     shares.release(id)
     bytesWaiting -= transaction.bytes.length
+    recent.add(id, transaction)
+  }
+  const takeIn = (id: string): void => {
+    drop(id)
+    const arrival = arriving.get(id)
+    if (!arrival) return
+    arrival.isTaken = true
+    recent.add(id, arrival.transaction)
   }
   const knows = (id: string): boolean => waiting.has(id) || arriving.has(id)
 
@@ -132,11 +149,12 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     const key = bytesToHex(transaction.from)
     if (shares.ofKey(key) >= limits.ofKey) throw new EmrError('mempool_key_full')
     if (shares.ofSource(source) >= limits.ofSource) throw new EmrError('mempool_source_full')
-    arriving.set(id, transaction)
+    const arrival = { transaction, isTaken: false }
+    arriving.set(id, arrival)
     shares.claim(id, key, source)
     try {
       await store.putPending(transaction.id, transaction.bytes)
-      if (!isOnChain(transaction.id)) keep(transaction)
+      if (!arrival.isTaken) keep(transaction)
     } finally {
       arriving.delete(id)
       if (!waiting.has(id)) shares.release(id)
@@ -160,9 +178,13 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     has: (id) => knows(idKey(id)),
     isVerified(id) {
       const key = idKey(id)
-      return knows(key) && !unverified.has(key)
+      return knows(key) ? !unverified.has(key) : recent.get(key) !== undefined
     },
     get: (id) => waiting.get(idKey(id)),
+    recall(id) {
+      const key = idKey(id)
+      return waiting.get(key) ?? recent.get(key)
+    },
     all: () => waiting.values(),
     size: () => ({ transactions: waiting.size, bytes: bytesWaiting }),
 
@@ -180,7 +202,7 @@ export function createMempool(dependencies: MempoolDependencies, limits = DEFAUL
     },
 
     follow({ taken, returned }) {
-      if (waiting.size > 0) for (const id of taken) drop(idKey(id))
+      if (waiting.size + arriving.size > 0) for (const id of taken) takeIn(idKey(id))
       for (const transaction of returned) keepUnverified(transaction)
     },
   }

@@ -50,6 +50,8 @@ export interface RecordService {
   ): Promise<Submitted & { nextIndex: number }>
   find(query: { name: string; user_id?: string }): Promise<RecordOnChain[]>
   status(id: CID): Promise<TransactionStatus | undefined>
+  /** A transaction that is pending or on the chain; without a look at the disk where either is new. */
+  transaction(id: CID): Promise<SignedTransaction | undefined>
   /**
    * Those of these transactions that are pending or on the chain, in this order, as many as one answer takes.
    *
@@ -88,9 +90,13 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
     return record && { state: 'confirmed', ...record }
   }
 
+  const transaction = async (id: CID): Promise<SignedTransaction | undefined> =>
+    mempool.recall(id) ?? (await status(id))?.transaction
+
   return {
     submit,
     status,
+    transaction,
 
     async add({ user_id, EHR_name, file }, signal) {
       if (!network.clearLabels) throw clearLabelForbidden(network)
@@ -135,10 +141,10 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
       const sections: Section[] = []
       for (let at = 0, bytes = 0; at < ids.length && bytes < TRANSACTIONS_PER_ANSWER_BYTES; at++) {
         const id = ids[at]
-        const found = id && (await status(id))
+        const found = id && (await transaction(id))
         if (!found) continue
-        sections.push({ cid: found.transaction.id, bytes: found.transaction.bytes })
-        bytes += found.transaction.bytes.length
+        sections.push({ cid: found.id, bytes: found.bytes })
+        bytes += found.bytes.length
       }
       if (sections.length === 0) throw new EmrError('transaction_unknown')
       return encodeCar([], sections)

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { createMempool, DEFAULT_MEMPOOL_LIMITS } from '#emrchain/mempool/mempool.js'
+import { DEFAULT_RECENT_LIMITS } from '#emrchain/mempool/recent.js'
 import { createTally } from '#emrchain/node/tally.js'
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { cidOf } from '#emrchain/protocol/cid.js'
@@ -7,7 +8,11 @@ import { decodeTransaction, type SignedTransaction } from '#emrchain/protocol/tr
 import { createBlockMaker, rules, signerOf } from '../fixtures/block-maker.js'
 
 /** A mempool on a disk of this test's own, of which one write can be made to fail. */
-function setUp(limits: Partial<typeof DEFAULT_MEMPOOL_LIMITS>, before: readonly SignedTransaction[] = []) {
+function setUp(
+  limits: Partial<typeof DEFAULT_MEMPOOL_LIMITS>,
+  before: readonly SignedTransaction[] = [],
+  recentLimits = DEFAULT_RECENT_LIMITS,
+) {
   const maker = createBlockMaker()
   const disk = before.map(({ bytes }) => bytes)
   const state = { fails: false }
@@ -29,6 +34,7 @@ function setUp(limits: Partial<typeof DEFAULT_MEMPOOL_LIMITS>, before: readonly 
         },
       },
       { ...DEFAULT_MEMPOOL_LIMITS, ...limits },
+      recentLimits,
     ),
   )
   const record = (name: string, author: string) => maker.record(name, { signer: signerOf(author) })
@@ -133,4 +139,38 @@ t.test('what was decoded already is not decoded again, and is under every rule',
   const forged = decodeTransaction(encodeCanonical({ ...fields, sig: first.sig }))
   await t.rejects(mempool.add(forged, 'http://a'), { code: 'transaction_bad_signature' })
   await t.rejects(mempool.add({ ...first, bytes: new Uint8Array(65_537) }), { code: 'transaction_too_large' })
+})
+
+t.test('what a block took in is recalled for a while, within bounds, and waits no more', async (t) => {
+  const { record } = setUp({})
+  const [first, second, third] = ['1', '2', '3'].map((name) => record(name, 'patient'))
+  if (!first || !second || !third) throw new Error('unreachable')
+  for (const limits of [
+    { transactions: 2, bytes: 10_000 },
+    { transactions: 9, bytes: second.bytes.length + third.bytes.length },
+  ]) {
+    const { mempool } = setUp({}, [], limits)
+    for (const { bytes } of [first, second]) await mempool.add(bytes)
+    const adding = mempool.add(third)
+    mempool.follow({ taken: [first.id, second.id, third.id], returned: [] })
+    await adding
+    t.same(mempool.size(), { transactions: 0, bytes: 0 }, 'what a block took before it was on disk waits for none')
+    t.same(
+      [first, second, third].map(({ id }) => mempool.recall(id)?.id.toString()),
+      [undefined, second.id.toString(), third.id.toString()],
+    )
+    t.same(
+      [first, second, third].map(({ id }) => [mempool.has(id), mempool.get(id), mempool.isVerified(id)]),
+      [
+        [false, undefined, false],
+        [false, undefined, true],
+        [false, undefined, true],
+      ],
+    )
+    mempool.follow({ taken: [], returned: [second] })
+    t.equal(mempool.get(second.id), second)
+    t.equal(mempool.recall(second.id), second)
+    mempool.follow({ taken: [second.id], returned: [] })
+    t.ok(mempool.recall(third.id), 'the same again takes no more room')
+  }
 })
