@@ -114,6 +114,7 @@ export function createGossip(dependencies: GossipDependencies): Gossip {
       const offered = announcement.blocks.map(readAnnouncedBlock)
       const blockIds = offered.map(({ header }) => header.id)
       for (const id of [...ids, ...blockIds]) inventory.add(from, id.toString())
+      for (const id of ids) announcer.has(from, id.toString())
       const fetched = [transactions.want(ids, from), ...offered.map((block) => blocks.want(block, from))]
       await atMost(ANSWER_TIME, Promise.all(fetched))
       const lacking = [...ids.filter((id) => !knowsTransaction(id)), ...blockIds.filter((id) => !hasBlock(id))]
