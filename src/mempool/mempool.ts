@@ -69,7 +69,7 @@ export interface Mempool {
    */
   isVerified(id: CID): boolean
   get(id: CID): SignedTransaction | undefined
-  /** One that waits, or that a block took in a moment ago. */
+  /** One that waits, is about to, or that a block took in a moment ago. */
   recall(id: CID): SignedTransaction | undefined
   /** All of them, oldest first. */
   all(): Iterable<SignedTransaction>
@@ -183,7 +183,7 @@ export function createMempool(
     get: (id) => waiting.get(idKey(id)),
     recall(id) {
       const key = idKey(id)
-      return waiting.get(key) ?? recent.get(key)
+      return waiting.get(key) ?? arriving.get(key)?.transaction ?? recent.get(key)
     },
     all: () => waiting.values(),
     size: () => ({ transactions: waiting.size, bytes: bytesWaiting }),

@@ -106,7 +106,7 @@ export function createBlockFetcher(dependencies: BlockFetcherDependencies): Bloc
     }
   }
 
-  /** A block from what is here and the transactions that are not. */
+  /** A block from what is here and the transactions that are not; whole from there where these are many. */
   async function assemble(signed: SignedHeader, ids: readonly CID[], source: string): Promise<Block> {
     const found = new Map<string, SignedTransaction>()
     const lacking = new Map<string, CID>()
@@ -114,9 +114,10 @@ export function createBlockFetcher(dependencies: BlockFetcherDependencies): Bloc
       const transaction = await findTransaction(id)
       if (transaction) found.set(idKey(id), transaction)
       else lacking.set(idKey(id), id)
+      if (lacking.size > MAX_ANNOUNCED) return fetchBlock(source, signed.header.id)
     }
     while (lacking.size > 0) {
-      for (const transaction of await fetchTransactions(source, [...lacking.values()].slice(0, MAX_ANNOUNCED))) {
+      for (const transaction of await fetchTransactions(source, [...lacking.values()])) {
         found.set(idKey(transaction.id), transaction)
         lacking.delete(idKey(transaction.id))
       }

@@ -48,6 +48,9 @@ export const MAX_ANNOUNCED_BLOCKS = 4
 /** Least bytes at which an answer of transactions ends: one that begins below this is still sent. */
 export const TRANSACTIONS_PER_ANSWER_BYTES = 8 * 1024 * 1024
 
+/** Most transactions of which the ids are told with a new block. */
+export const MAX_ANNOUNCED_IDS = 10_000
+
 const Id = Type.String({ minLength: 1, maxLength: 64, description: 'CID or 64 digits' })
 
 /** A new block without its transactions: enough to check the work that is in it. */
@@ -56,7 +59,11 @@ export const AnnouncedBlock = Type.Object(
     header: Type.String({ pattern: '^[0-9a-f]{360}$', description: 'the 180 bytes of the header' }),
     signature: Type.String({ pattern: '^[0-9a-f]{128}$', description: 'of its miner' }),
     transactions: Type.Optional(
-      Type.Array(Id, { maxItems: MAX_ANNOUNCED, description: 'ids in order; absent where there are more' }),
+      Type.String({
+        pattern: '^[A-Za-z0-9+/]*={0,2}$',
+        maxLength: Math.ceil((MAX_ANNOUNCED_IDS * 32) / 3) * 4,
+        description: 'SHA-256 of each in order, joined, base64; absent where there are more than 10,000',
+      }),
     ),
   },
   { additionalProperties: false },

@@ -152,6 +152,7 @@ t.test('what a block took in is recalled for a while, within bounds, and waits n
     const { mempool } = setUp({}, [], limits)
     for (const { bytes } of [first, second]) await mempool.add(bytes)
     const adding = mempool.add(third)
+    t.equal(mempool.recall(third.id), third, 'a block may hold it already')
     mempool.follow({ taken: [first.id, second.id, third.id], returned: [] })
     await adding
     t.same(mempool.size(), { transactions: 0, bytes: 0 }, 'what a block took before it was on disk waits for none')

@@ -6,8 +6,9 @@ import { EmrError, isEmrError } from '#emrchain/errors.js'
 import { readGivenTransactions } from '#emrchain/network/given-items.js'
 import { createTransactionFetcher, DEFAULT_FETCH_LIMITS } from '#emrchain/network/transaction-fetcher.js'
 import { announcedBlock } from '#emrchain/protocol/announced-block.js'
+import type { Block } from '#emrchain/protocol/block.js'
 import { decodeCar, encodeCar } from '#emrchain/protocol/car.js'
-import { MAX_ANNOUNCED } from '#emrchain/protocol/peer-messages.js'
+import { MAX_ANNOUNCED, MAX_ANNOUNCED_IDS } from '#emrchain/protocol/peer-messages.js'
 import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker } from '../fixtures/block-maker.js'
 import { askAs } from '../fixtures/signed-request.js'
@@ -151,6 +152,30 @@ t.test('a block whose transactions are here comes without another request; else 
   t.ok(peer.asked.includes(`GET /blocks/${third.header.id}`), 'without ids it is fetched whole')
 })
 
+t.test('a large block comes by its ids too, and whole where more than one question is needed', async (t) => {
+  const [source, node] = [await startNode(t), await startNode(t)]
+  const peer = await standInFor(t, source, { [ANNOUNCE]: takesAll })
+  await node.node.connect([peer.url])
+  const many = (name: string) => Array.from({ length: MAX_ANNOUNCED + 1 }, (_, at) => maker.record(`${name} ${at}`))
+  const [here, missing] = [many('here'), many('missing')]
+  await Promise.all(here.map(({ bytes }) => node.node.submitTransaction(bytes)))
+  const first = maker.block(maker.genesis, here)
+  t.match(await announce(node, peer, { blocks: [announcedBlock(first)] }), { status: 200, body: { lacking: [] } })
+  t.ok(node.node.tip().header.id.equals(first.header.id))
+  const second = maker.block(first.header, missing)
+  await source.node.submitBlocks([first, second])
+  t.match(await announce(node, peer, { blocks: [announcedBlock(second)] }), { status: 200, body: { lacking: [] } })
+  t.ok(node.node.tip().header.id.equals(second.header.id))
+  t.same(
+    peer.asked.filter((call) => call === FETCH || call.startsWith('GET /blocks/')),
+    [`GET /blocks/${second.header.id}`],
+  )
+  const one = maker.record('MRI')
+  const ofMany = (length: number): Block => ({ ...second, transactions: Array.from({ length }, () => one) })
+  t.ok(JSON.stringify({ transactions: [], blocks: [announcedBlock(ofMany(MAX_ANNOUNCED_IDS))] }).length < 450_000)
+  t.notOk('transactions' in announcedBlock(ofMany(MAX_ANNOUNCED_IDS + 1)))
+})
+
 t.test('nothing is fetched for a header without work', async (t) => {
   const [source, node] = [await startNode(t), await startNode(t)]
   const peer = await standInFor(t, source, { [ANNOUNCE]: takesAll })
@@ -176,7 +201,10 @@ t.test('announcements and questions that are refused', async (t) => {
     ['a word for an id', { transactions: ['word'] }, 'malformed_cid'],
     ['too many', { transactions: Array.from({ length: MAX_ANNOUNCED + 1 }, () => id) }, 'bad_request'],
     ['half a header', { blocks: [{ ...block, header: block.header.slice(2) }] }, 'bad_request'],
-    ['other ids than the header has', { blocks: [{ ...block, transactions: [] }] }, 'block_wrong_list'],
+    ['other ids than the header has', { blocks: [{ ...block, transactions: '' }] }, 'block_wrong_list'],
+    ['half an id', { blocks: [{ ...block, transactions: block.transactions?.slice(4) }] }, 'block_wrong_list'],
+    ['no base64', { blocks: [{ ...block, transactions: 'A' }] }, 'block_wrong_list'],
+    ['ids as texts', { blocks: [{ ...block, transactions: [id] }] }, 'bad_request'],
   ] as const) {
     // Some of them cost a peer its place.
     const liar = await standInFor(t, source)

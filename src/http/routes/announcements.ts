@@ -5,7 +5,7 @@ import { Announcement, AnnouncementAnswer, WantedTransactions } from '../../prot
 import { Bytes, problems, type TypedServer } from '../route.js'
 import { senderOf } from '../sender.js'
 
-/** Five lists of a thousand ids, and room. */
+/** A list of a thousand ids, one of ten thousand digests, and room. */
 const ANNOUNCEMENT_BYTES = 524_288
 
 /** `POST /announcements`: what a peer has that is new. `POST /transactions/fetch`: what a peer wants of it. */
