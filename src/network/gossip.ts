@@ -86,10 +86,23 @@ export function createGossip(dependencies: GossipDependencies): Gossip {
     }
   }
 
+  let hearers: readonly string[] | undefined
+  /** The peers that are told of things. What one commit brought is told in one turn, and they are looked up once. */
+  function hearersNow(): readonly string[] {
+    if (!hearers) {
+      hearers = peers()
+      queueMicrotask(() => {
+        hearers = undefined
+      })
+    }
+    return hearers
+  }
+
   /** The peers that are to hear of it. It counts as told from now on. */
   function unaware(id: string, from: string | undefined): string[] {
-    if (from !== undefined && peers().includes(from)) inventory.add(from, id)
-    const told = peers().filter((peer) => peer !== from && !inventory.has(peer, id))
+    const all = hearersNow()
+    if (from !== undefined && all.includes(from)) inventory.add(from, id)
+    const told = all.filter((peer) => peer !== from && !inventory.has(peer, id))
     for (const peer of told) inventory.add(peer, id)
     return told
   }

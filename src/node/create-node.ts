@@ -302,7 +302,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     },
     async submitTransaction(bytes, from) {
       // A name that nobody here knows is no source of its own: anybody could have many.
-      const peer = peers.peers().find(({ address }) => address === from)
+      const peer = from === undefined ? undefined : peers.peers().find(({ address }) => address === from)
       return (await records.submit(bytes, peer?.address)).transaction
     },
     findFiles: records.find,
