@@ -1,4 +1,5 @@
 import { EventEmitter, once } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { isEmrError } from '#emrchain/errors.js'
 import { createTransactionAnnouncer, DEFAULT_ANNOUNCER_LIMITS } from '#emrchain/network/transaction-announcer.js'
@@ -16,7 +17,7 @@ function setUp(limits: Partial<typeof DEFAULT_ANNOUNCER_LIMITS> = {}) {
       return new Promise((answer) => answers.push(answer))
     },
     (_, error) => failures.push(isEmrError(error) ? error.code : error),
-    { ...DEFAULT_ANNOUNCER_LIMITS, patience: 3_600_000, ...limits },
+    { ...DEFAULT_ANNOUNCER_LIMITS, gap: 3_600_000, ...limits },
   )
   return {
     sent,
@@ -63,7 +64,7 @@ t.test('a peer that is slow is told of more beside it, of many at once and of fe
   await last
   t.same(many.sent.slice(2), [['e', 'f', 'g']])
 
-  const few = setUp({ patience: 1 })
+  const few = setUp({ gap: 1 })
   for (const id of ['a', 'b']) {
     const next = few.next()
     void few.tell(id)
@@ -86,4 +87,22 @@ t.test('of what is too much for a peer it is not told', async (t) => {
   answer()
   await told
   t.same(sent, [['a'], ['b', 'c']])
+})
+
+t.test('a peer that is told again and again is told less often, and of more at a time', async (t) => {
+  const { sent, tell, next, answer } = setUp({ burst: 2, gap: 50 })
+  for (const id of ['a', 'b']) {
+    const begun = next()
+    const told = tell(id)
+    await begun
+    answer()
+    await told
+  }
+  const begun = next()
+  void tell('c')
+  await setImmediate()
+  void tell('d')
+  t.same(sent, [['a'], ['b']])
+  await begun
+  t.same(sent.slice(2), [['c', 'd']])
 })
