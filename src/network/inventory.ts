@@ -30,12 +30,20 @@ export function createInventory(limits = DEFAULT_INVENTORY_LIMITS): Inventory {
   }
 }
 
-/** Maps and sets keep their keys in the order in which they were added. */
+/** What is left of a limit that was reached. */
+const AFTER_EVICTION = 7 / 8
+
+/**
+ * Maps and sets keep their keys in the order in which they were added. Many go at once: to find the first key the engine
+ * goes past all that were removed before it.
+ */
 function dropOldest(
   keys: { readonly size: number; keys(): Iterable<string>; delete(key: string): boolean },
   limit: number,
 ): void {
   if (keys.size <= limit) return
-  const [oldest] = keys.keys()
-  if (oldest !== undefined) keys.delete(oldest)
+  for (const oldest of keys.keys()) {
+    if (keys.size <= limit * AFTER_EVICTION) return
+    keys.delete(oldest)
+  }
 }

@@ -191,7 +191,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       policy,
       gossip: {
         findTransaction: (id) => records.transaction(id),
-        knowsTransaction: (id) => mempool.has(id) || mempool.recall(id) !== undefined || isOnChain(id),
+        knowsTransaction: (id) => mempool.recall(id) !== undefined || isOnChain(id),
         hasBlock: (id) => store.stored(id) !== undefined,
         addTransaction: (transaction, from) => records.submit(transaction, from),
         addBlock: (block, from) => submitBlocks([block], from),
