@@ -5,7 +5,7 @@ import { MAX_ANNOUNCED } from '../protocol/peer-messages.js'
  * How many ids may wait for one peer, and how many announcements to it run at once. When a peer has been told so often
  * in short time (`burst`), the next goes after a `gap` in ms, or as soon as this many ids (`many`) wait.
  */
-export const DEFAULT_ANNOUNCER_LIMITS = { waiting: 10_000, atOnce: 4, burst: 10, gap: 100, many: 250 }
+export const DEFAULT_ANNOUNCER_LIMITS = { waiting: 10_000, atOnce: 4, burst: 10, gap: 200, many: 500 }
 
 /**
  * Tells peers of transactions, in batches. A few go at once; where there is always more to tell, it is gathered and
