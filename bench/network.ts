@@ -86,7 +86,7 @@ const rows: readonly (readonly [what: string, unit: string, key: string])[] = [
 async function loadOnce(folder: string, records: SignedRecords, seconds: number) {
   let commits: Commits | undefined
   const mines = { MINE: 'true', MINE_INTERVAL: String(MINE_INTERVAL) }
-  const profile = process.env.EMRCHAIN_BENCH_PROFILE
+  const profile = process.env.BENCH_PROFILE
   const { nodes, end } = await startNodeCluster({
     folder,
     network: easyNetworkFile,

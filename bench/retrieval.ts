@@ -47,7 +47,7 @@ async function readBetween(
   { folder, runs, isQuick, say }: BenchmarkOptions,
 ): Promise<Figure[]> {
   let onBlock: (() => void) | undefined
-  const profile = process.env.EMRCHAIN_BENCH_PROFILE
+  const profile = process.env.BENCH_PROFILE
   const { nodes, end } = await startNodeCluster({
     folder: join(folder, kind.replace(' ', '-')),
     network: easyNetworkFile,
