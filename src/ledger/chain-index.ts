@@ -14,29 +14,28 @@ import {
   type LookupKey,
 } from './block-entry.js'
 import { readState, resultsAt, type StateChange, type StateReader, stageState, undoAt } from './contract-rows.js'
-import type { Database, Writes } from './database.js'
-import { joinKey, keyAfter, uint32Key } from './keys.js'
-import { indexPrefix } from './layout.js'
+import type { Database, DatabaseOptions, Writes } from './database.js'
+import { joinKey, keyAfter } from './keys.js'
+import { INDEX_VERSION, indexPrefix } from './layout.js'
 import {
   addLookups,
-  allMatches,
+  allPositions,
   type ChainPosition,
   type Match,
   type NewestOptions,
-  newestMatches,
+  newestPositions,
   removeLookups,
 } from './lookup-table.js'
-import { equalCids, type Place } from './section.js'
+import {
+  decodeMainChainBlock,
+  encodeMainChainBlock,
+  heightKey,
+  idOfMainChainBlock,
+  type MainChainBlock,
+} from './main-chain-row.js'
+import { equalCids } from './section.js'
 import { stateHashOf } from './state-hash.js'
-
-/** A block that holds a transaction, on whichever branch; the place is that of the transaction's section. */
-export interface Appearance extends Place {
-  readonly block: CID
-  readonly position: number
-}
-
-/** Where the main chain holds a transaction. */
-export interface Confirmation extends Appearance, ChainPosition {}
+import { addTransactions, type Contained, holdersOf, removeTransactions, transactionAt } from './transaction-table.js'
 
 /** One step of the index; it is made whole or not at all, and no reader sees half of it. */
 export interface IndexChange {
@@ -59,11 +58,11 @@ export interface ChainIndex {
   block(id: CID): BlockEntry | undefined
   /** The main-chain block at this height. */
   blockAt(height: number): BlockEntry | undefined
-  isOnMainChain(entry: BlockEntry): boolean
+  isOnMainChain(block: Pick<BlockEntry, 'id' | 'height'>): boolean
   /** Every block of every branch that holds the transaction. */
-  appearances(transaction: CID): Appearance[]
-  /** The main-chain block that holds the transaction. */
-  confirmation(transaction: CID): Confirmation | undefined
+  appearances(transaction: CID): Contained[]
+  /** Where the main chain holds the transaction. */
+  confirmation(transaction: CID): Match | undefined
   /** Records of the main chain with this label, newest first. */
   newest(label: LookupKey, options: NewestOptions): Match[]
   /** The same without a limit, read page by page. */
@@ -90,8 +89,6 @@ export interface ChainIndex {
 
 const blockKey = (id: CID): Uint8Array => joinKey(indexPrefix.block, id.bytes)
 const staleKey = (id: CID): Uint8Array => joinKey(indexPrefix.stale, id.bytes)
-const heightKey = (height: number): Uint8Array => joinKey(indexPrefix.height, uint32Key(height))
-const transactionKey = (id: CID, block: CID): Uint8Array => joinKey(indexPrefix.transaction, id.bytes, block.bytes)
 const progressKey = Uint8Array.of(indexPrefix.progress)
 
 const nothing = new Uint8Array(0)
@@ -100,33 +97,46 @@ const invariant = (holds: boolean, detail: string): void => {
   if (!holds) throw new EmrError('internal', detail)
 }
 
-const addBlock = (writes: Writes, { entry, transactions }: IndexedBlock): void => {
+const addBlock = (writes: Writes, block: IndexedBlock): void => {
+  const { entry } = block
   writes.put(blockKey(entry.id), encodeBlockEntry(entry))
   writes.put(staleKey(entry.id), nothing)
-  transactions.forEach(({ id, offset, length }, position) => {
-    writes.put(transactionKey(id, entry.id), encode([position, offset, length]))
-  })
+  addTransactions(writes, block)
 }
 
 const connectBlock = (writes: Writes, { entry, transactions }: IndexedBlock): void => {
-  writes.put(heightKey(entry.height), entry.id.bytes)
+  const { height } = entry
+  writes.put(heightKey(height), encodeMainChainBlock(entry))
   writes.remove(staleKey(entry.id))
-  for (const [position, transaction] of transactions.entries()) addLookups(writes, entry.height, position, transaction)
+  for (const [position, transaction] of transactions.entries()) addLookups(writes, { height, position }, transaction)
 }
 
 const disconnectBlock = (writes: Writes, { entry, transactions }: IndexedBlock): void => {
-  writes.remove(heightKey(entry.height))
+  const { height } = entry
+  writes.remove(heightKey(height))
   writes.put(staleKey(entry.id), nothing)
   for (const [position, transaction] of transactions.entries()) {
-    removeLookups(writes, entry.height, position, transaction)
+    removeLookups(writes, { height, position }, transaction)
   }
 }
 
-const forgetBlock = (writes: Writes, { entry, transactions }: IndexedBlock): void => {
-  writes.remove(blockKey(entry.id))
-  writes.remove(staleKey(entry.id))
-  for (const { id } of transactions) writes.remove(transactionKey(id, entry.id))
+const forgetBlock = (writes: Writes, block: IndexedBlock): void => {
+  writes.remove(blockKey(block.entry.id))
+  writes.remove(staleKey(block.entry.id))
+  removeTransactions(writes, block)
 }
+
+/**
+ * How the database of an index is opened. There are six rows with a key alone for a record, and a check of two bytes finds all
+ * but one in 65,536 that were altered; what they lead to has checks of its own.
+ */
+export const indexDatabase = (folder: string, owner: string): DatabaseOptions => ({
+  folder,
+  durable: false,
+  owner,
+  version: INDEX_VERSION,
+  emptyCheckLength: 2,
+})
 
 /**
  * The index in an open database.
@@ -146,24 +156,23 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
     if (!entry) throw database.condemn()
     return entry
   }
+  /** The row of a height up to the tip. */
+  const mainChainRow = (height: number): Uint8Array => {
+    const row = database.get(heightKey(height))
+    if (!row) throw database.condemn()
+    return row
+  }
   const blockAt = (height: number): BlockEntry | undefined => {
     if (!tip || height < 0 || height > tip.height) return undefined
-    const id = database.get(heightKey(height))
-    if (!id) throw database.condemn()
-    return namedBlock(CID.decode(id))
+    return namedBlock(idOfMainChainBlock(mainChainRow(height)))
   }
-  const isOnMainChain = (entry: BlockEntry): boolean => {
-    if (!tip || entry.height > tip.height) return false
-    const id = database.get(heightKey(entry.height))
-    if (!id) throw database.condemn()
-    return equalCids(CID.decode(id), entry.id)
-  }
-  const appearances = (transaction: CID): Appearance[] => {
-    const prefix = joinKey(indexPrefix.transaction, transaction.bytes)
-    return database.rows({ start: prefix, end: keyAfter(prefix) }).map(({ key, value }) => {
-      const [position, offset, length] = decode<[number, number, number]>(value)
-      return { block: CID.decode(key.subarray(prefix.length)), position, offset, length }
-    })
+  const isOnMainChain = ({ id, height }: Pick<BlockEntry, 'id' | 'height'>): boolean =>
+    tip !== undefined && height <= tip.height && equalCids(idOfMainChainBlock(mainChainRow(height)), id)
+
+  const mainChainBlock = (height: number): MainChainBlock => decodeMainChainBlock(height, mainChainRow(height))
+  const matchAt = ({ height, position }: ChainPosition): Match => {
+    const { offset, time } = mainChainBlock(height)
+    return { ...transactionAt(database, offset, position), time }
   }
 
   const switchTo = ({ add = [], disconnect = [], connect = [], end: newEnd }: IndexChange): void => {
@@ -212,18 +221,19 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
     block,
     blockAt,
     isOnMainChain,
-    appearances,
-
+    appearances: (transaction) => holdersOf(database, transaction),
     confirmation(transaction) {
-      for (const appearance of appearances(transaction)) {
-        const entry = namedBlock(appearance.block)
-        if (isOnMainChain(entry)) return { ...appearance, height: entry.height }
+      for (const found of holdersOf(database, transaction)) {
+        const { block: id, height } = found
+        if (isOnMainChain({ id, height })) return { ...found, time: mainChainBlock(height).time }
       }
       return undefined
     },
 
-    newest: (label, options) => newestMatches(database, label, options),
-    matches: (label) => allMatches(database, label),
+    newest: (label, options) => newestPositions(database, label, options).map(matchAt),
+    *matches(label) {
+      for (const position of allPositions(database, label)) yield matchAt(position)
+    },
 
     staleBlocks() {
       const prefix = Uint8Array.of(indexPrefix.stale)
@@ -236,7 +246,7 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
     resultsAt: (height) => resultsAt(database, height),
     undoAt: (height) => undoAt(database, height),
 
-    stateHash: () => stateHashOf({ database, tip: () => tip, block, isOnMainChain }),
+    stateHash: () => stateHashOf({ database, tip: () => tip, block, isOnMainChain, matchAt }),
 
     connect: (one, newEnd) => switchTo({ add: [one], connect: [one], end: newEnd }),
     disconnect: (one) => switchTo({ disconnect: [one], end }),

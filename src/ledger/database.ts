@@ -60,6 +60,10 @@ export interface DatabaseOptions {
   readonly durable: boolean
   /** Id of the data folder that the database belongs to. */
   readonly owner: string
+  /** Version of what its rows mean; left out where FORMAT_VERSION says it. */
+  readonly version?: number
+  /** Bytes of the check of a row that has a key alone: 8 where it is left out. */
+  readonly emptyCheckLength?: number
 }
 
 const damagedDatabase = (folder: string, detail: string): EmrError =>
@@ -75,13 +79,14 @@ export const isReadable = (folder: string, depth: 'walk' | 'values'): Promise<bo
   })
 
 /** Makes an empty database; its folder is there whole or not at all, also after a crash. */
-export const createDatabase = async ({ folder, owner }: DatabaseOptions): Promise<void> => {
+export const createDatabase = async ({ folder, owner, version }: DatabaseOptions): Promise<void> => {
   const { fresh } = databasePaths(folder)
+  const key = ownerKey(version)
   try {
     failpoint('database.create.begin')
     await rm(fresh, { recursive: true, force: true })
     const pages = openPages(fresh, { durable: true })
-    pages.transactionSync(() => putAll(pages, [[ownerKey, sealValue(ownerKey, Buffer.from(owner))]]))
+    pages.transactionSync(() => putAll(pages, [[key, sealValue(key, Buffer.from(owner))]]))
     await pages.close()
     failpoint('database.create.filled')
     await markClean(fresh)
@@ -96,10 +101,10 @@ export const createDatabase = async ({ folder, owner }: DatabaseOptions): Promis
 
 /**
  * Opens an existing database after judging its file.
- * @throws index_damaged if it is damaged, of another data folder, or (not durable) may have lost writes
+ * @throws index_damaged if it is damaged, of another data folder or version, or (not durable) may have lost writes
  */
 export const openDatabase = async (options: DatabaseOptions): Promise<Database> => {
-  const { folder, durable, owner } = options
+  const { folder, durable, owner, version } = options
   const condition = await inspectDatabase(folder).catch((error: unknown) => {
     throw toDiskError(error, 'reading a database')
   })
@@ -117,10 +122,10 @@ export const openDatabase = async (options: DatabaseOptions): Promise<Database> 
     throw toDiskError(error, 'opening a database')
   }
   const database = checkedDatabase(pages, options)
-  const found = database.get(ownerKey)
+  const found = database.get(ownerKey(version))
   if (!found || Buffer.from(found).toString() !== owner) {
     await pages.close()
-    throw damagedDatabase(folder, 'It belongs to another data folder.')
+    throw damagedDatabase(folder, 'It belongs to another data folder, or another version of this program made it.')
   }
   return database
 }
@@ -150,16 +155,16 @@ const commitError = (error: unknown, folder: string): EmrError => {
   return isUnclear && isRoomGone(folder) ? new EmrError('disk_full', undefined, {}, { cause: error }) : named
 }
 
-const collect = (fill: (writes: Writes) => void): PageWrite[] => {
+const collect = (fill: (writes: Writes) => void, emptyCheckLength: number | undefined): PageWrite[] => {
   const collected: PageWrite[] = []
   fill({
-    put: (key, value) => void collected.push([key, sealValue(key, value)]),
+    put: (key, value) => void collected.push([key, sealValue(key, value, emptyCheckLength)]),
     remove: (key) => void collected.push([key, null]),
   })
   return collected
 }
 
-const checkedDatabase = (pages: Pages, { folder, durable }: DatabaseOptions): Database => {
+const checkedDatabase = (pages: Pages, { folder, durable, emptyCheckLength }: DatabaseOptions): Database => {
   const thread = createCommitThread(folder, durable)
   let condemned = false
 
@@ -168,7 +173,7 @@ const checkedDatabase = (pages: Pages, { folder, durable }: DatabaseOptions): Da
     return damagedDatabase(folder, 'It is rebuilt or refused at the next start.')
   }
   const unseal = (key: Uint8Array, sealed: Uint8Array): Uint8Array => {
-    const value = unsealValue(key, sealed)
+    const value = unsealValue(key, sealed, emptyCheckLength)
     if (!value) throw condemn()
     return value
   }
@@ -201,7 +206,7 @@ const checkedDatabase = (pages: Pages, { folder, durable }: DatabaseOptions): Da
       }),
 
     async write(fill) {
-      const writes = collect(fill)
+      const writes = collect(fill, emptyCheckLength)
       try {
         await thread.commit(writes)
       } catch (error) {
@@ -213,7 +218,7 @@ const checkedDatabase = (pages: Pages, { folder, durable }: DatabaseOptions): Da
     },
 
     writeNow(fill) {
-      const writes = collect(fill)
+      const writes = collect(fill, emptyCheckLength)
       try {
         pages.transactionSync(() => putAll(pages, writes))
       } catch (error) {

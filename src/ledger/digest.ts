@@ -8,14 +8,14 @@ export const sha256Of = (...parts: readonly Uint8Array[]): Buffer => {
 }
 
 /** Length of the digests that stand for names in keys: no two names with one digest can be made (2^80 tries). */
-export const KEY_DIGEST_LENGTH = 20
+const KEY_DIGEST_LENGTH = 20
 
 /** A digest of fixed length for a namespace and a key of any length. */
-export const keyDigest = (namespace: string, key: Uint8Array): Uint8Array => {
+export const keyDigest = (namespace: string, key: Uint8Array, length = KEY_DIGEST_LENGTH): Uint8Array => {
   const nameLength = Buffer.byteLength(namespace)
   const bytes = Buffer.allocUnsafe(4 + nameLength + key.length)
   bytes.writeUInt32BE(nameLength)
   bytes.write(namespace, 4)
   bytes.set(key, 4 + nameLength)
-  return sha256Of(bytes).subarray(0, KEY_DIGEST_LENGTH)
+  return sha256Of(bytes).subarray(0, length)
 }

@@ -18,9 +18,18 @@ export const uint64Key = (value: number): Uint8Array => {
   return bytes
 }
 
+/** A number of 0 to 2^48 - 1 in so many bytes, at most six. */
+export const shortKey = (value: number, length: number): Uint8Array => {
+  const bytes = Buffer.alloc(length)
+  bytes.writeUIntBE(value, 0, length)
+  return bytes
+}
+
 /** The number that `uint64Key` wrote at `offset`. */
-export const readUint64Key = (key: Uint8Array, offset: number): number =>
-  Number(Buffer.from(key.buffer, key.byteOffset, key.byteLength).readBigUInt64BE(offset))
+export const readUint64Key = (key: Uint8Array, offset: number): number => {
+  const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength)
+  return bytes.readUInt32BE(offset) * 2 ** 32 + bytes.readUInt32BE(offset + 4)
+}
 
 /** The first key behind all keys that begin with `key`, which must not be all 0xff. */
 export const keyAfter = (key: Uint8Array): Uint8Array => {

@@ -1,11 +1,15 @@
 /**
  * The one map of the disk: every path under the data folder, every key prefix of the databases and
- * the version of it all. Whoever changes the meaning of a path, key or value raises FORMAT_VERSION.
+ * the version of it all. Whoever changes the meaning of a path, key or value raises FORMAT_VERSION, or INDEX_VERSION
+ * where it is one of index/.
  */
 import { join } from 'node:path'
 
 /** Version of everything below. A folder with another version is refused with `data_folder_version`. */
 export const FORMAT_VERSION = 1
+
+/** Version of the rows of index/. An index of another version is made anew from the chain file; no folder is refused. */
+export const INDEX_VERSION = 2
 
 export interface DataFolder {
   /** The data folder itself. */
@@ -58,20 +62,29 @@ export const databasePaths = (folder: string) => ({
 
 const prefix = (letter: string): number => letter.charCodeAt(0)
 
-/** Key of every database: the id of the data folder that the database belongs to. */
-export const ownerKey = Uint8Array.of(prefix('o'))
+/** Key of every database: the id of the data folder that it belongs to. It names the version of a database that has its own. */
+export const ownerKey = (version?: number): Uint8Array =>
+  version === undefined ? Uint8Array.of(prefix('o')) : Uint8Array.of(prefix('o'), version)
 
-/** First byte of the keys of index/. Numbers are big-endian; a CID stands with all its bytes. */
+/**
+ * First byte of the keys of index/. Numbers are big-endian; a CID stands with all its bytes. A block is known by its offset
+ * in the chain file. What there is for each transaction is short: there are millions of it.
+ */
 export const indexPrefix = {
   /** b + block CID -> block entry. */
   block: prefix('b'),
-  /** h + height(4) -> CID of the main-chain block at this height. */
+  /** h + height(4) -> offset(8), time(8), length(4) and CID of the main-chain block at this height. */
   height: prefix('h'),
   /** s + block CID -> nothing; a block in the chain file that is not on the main chain. */
   stale: prefix('s'),
-  /** t + transaction CID + block CID -> position, offset, length; one for each block that holds it. */
+  /** t + first bytes of the transaction's digest(8) + offset of the block(6) + position(3) -> nothing; one for each block that holds it. */
   transaction: prefix('t'),
-  /** l + digest of namespace and key(20) + inverted height(4) + inverted position(4) -> match; main chain only. */
+  /**
+   * x + offset of a block(6) + part(2) -> CID and height of the block, ids and places of some of its transactions. The last
+   * letter: LMDB fills its pages only where a new key is the last of all.
+   */
+  contents: prefix('x'),
+  /** l + digest of namespace and key(12) + inverted height(4) + inverted position(3) -> nothing; main chain only. */
   lookup: prefix('l'),
   /** c + table(1) + key -> value: the state of the contract after the tip: contract/rows.ts. */
   contract: prefix('c'),

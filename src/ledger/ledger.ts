@@ -7,7 +7,7 @@ import type { BlockEntry } from './block-entry.js'
 import type { BlockReader } from './chain-blocks.js'
 import { chainDamaged } from './chain-damaged.js'
 import { createChainFile, openChainFile } from './chain-file.js'
-import { type ChainIndex, createChainIndex } from './chain-index.js'
+import { type ChainIndex, createChainIndex, indexDatabase } from './chain-index.js'
 import { type ChainReader, createChainReader } from './chain-reader.js'
 import { type ChainWriter, createChainWriter } from './chain-writer.js'
 import { checkFormatVersion, isThere, makeDataFolder } from './data-folder.js'
@@ -124,7 +124,7 @@ export const openLedger = async (folder: string, options: LedgerOptions): Promis
     const parametersLength = encodeCarSection(parametersBlock).length
     await file.read(parametersBlock.cid, file.start, parametersLength)
 
-    const indexOptions: DatabaseOptions = { folder: paths.index, durable: false, owner }
+    const indexOptions = indexDatabase(paths.index, owner)
     let current: ChainIndex | undefined
     closer.add(async () => current?.close())
     const openIndex = async (): Promise<ChainIndex> => {

@@ -1,9 +1,8 @@
-import { decode, encode } from '@ipld/dag-cbor'
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import type { LookupKey, PlacedTransaction } from './block-entry.js'
-import type { Database, Writes } from './database.js'
-import { KEY_DIGEST_LENGTH, keyDigest } from './digest.js'
-import { joinKey, keyAfter } from './keys.js'
+import type { Database, Row, Writes } from './database.js'
+import { keyDigest } from './digest.js'
+import { keyAfter } from './keys.js'
 import { indexPrefix } from './layout.js'
 import type { Place } from './section.js'
 
@@ -17,6 +16,9 @@ export interface ChainPosition {
 /** A transaction on the main chain that was found under a lookup key; the place is that of its section. */
 export interface Match extends ChainPosition, Place {
   readonly id: CID
+  readonly block: CID
+  /** Of its block, in ms since 1970. */
+  readonly time: number
 }
 
 export interface NewestOptions {
@@ -27,60 +29,73 @@ export interface NewestOptions {
 }
 
 const PAGE = 64
-const INVERT = 0xffff_ffff
+/**
+ * To make two labels of one digest takes 2^48 tries, and who does finds records of his own under both; to make one with
+ * the digest of another's label takes 2^96.
+ */
+const DIGEST_LENGTH = 12
+const HEIGHT_AT = 1 + DIGEST_LENGTH
+const POSITION_AT = HEIGHT_AT + 4
+/** Bytes of a position in a key. */
+export const POSITION_LENGTH = 3
+export const LAST_POSITION = 2 ** (8 * POSITION_LENGTH) - 1
+const ROW_LENGTH = POSITION_AT + POSITION_LENGTH
+const LAST_HEIGHT = 2 ** 32 - 1
 
-const labelPrefix = ({ namespace, key }: LookupKey): Uint8Array =>
-  joinKey(indexPrefix.lookup, keyDigest(namespace, key))
+const nothing = new Uint8Array(0)
 
 /** Height and position are inverted, so that the newest match is the first key. */
-const rowKey = ({ namespace, key }: LookupKey, height: number, position: number): Uint8Array => {
-  const row = Buffer.allocUnsafe(1 + KEY_DIGEST_LENGTH + 8)
+const rowKey = (
+  { namespace, key }: LookupKey,
+  { height, position }: ChainPosition = { height: LAST_HEIGHT, position: LAST_POSITION },
+): Buffer => {
+  const row = Buffer.allocUnsafe(ROW_LENGTH)
   row[0] = indexPrefix.lookup
-  row.set(keyDigest(namespace, key), 1)
-  row.writeUInt32BE(INVERT - height, 1 + KEY_DIGEST_LENGTH)
-  row.writeUInt32BE(INVERT - position, 1 + KEY_DIGEST_LENGTH + 4)
+  row.set(keyDigest(namespace, key, DIGEST_LENGTH), 1)
+  // A reader may ask for what is before a position that no transaction has.
+  row.writeUInt32BE(LAST_HEIGHT - Math.min(height, LAST_HEIGHT), HEIGHT_AT)
+  row.writeUIntBE(LAST_POSITION - Math.min(position, LAST_POSITION), POSITION_AT, POSITION_LENGTH)
   return row
 }
 
-/** Adds the lookups of one transaction of a block that enters the main chain. */
-export const addLookups = (writes: Writes, height: number, position: number, transaction: PlacedTransaction): void => {
-  const value = encode([transaction.id.bytes, transaction.offset, transaction.length])
-  for (const label of transaction.lookups) writes.put(rowKey(label, height, position), value)
-}
-
-/** Removes the lookups of one transaction of a block that leaves the main chain. */
-export const removeLookups = (
-  writes: Writes,
-  height: number,
-  position: number,
-  transaction: PlacedTransaction,
-): void => {
-  for (const label of transaction.lookups) writes.remove(rowKey(label, height, position))
-}
-
-const toMatch = (key: Uint8Array, value: Uint8Array): Match => {
-  const numbers = Buffer.from(key).subarray(1 + KEY_DIGEST_LENGTH)
-  const [id, offset, length] = decode<[Uint8Array, number, number]>(value)
+/** The height and position that a row's key names. */
+export const readLookupKey = (key: Uint8Array): ChainPosition => {
+  const row = Buffer.from(key.buffer, key.byteOffset, key.length)
   return {
-    height: INVERT - numbers.readUInt32BE(0),
-    position: INVERT - numbers.readUInt32BE(4),
-    id: CID.decode(id),
-    offset,
-    length,
+    height: LAST_HEIGHT - row.readUInt32BE(HEIGHT_AT),
+    position: LAST_POSITION - row.readUIntBE(POSITION_AT, POSITION_LENGTH),
   }
 }
 
-/** Matches on the main chain, newest first. */
-export const newestMatches = (database: Database, label: LookupKey, { limit, before }: NewestOptions): Match[] => {
-  const prefix = labelPrefix(label)
-  const start = before ? Buffer.concat([rowKey(label, before.height, before.position), Uint8Array.of(0)]) : prefix
-  return database.rows({ start, end: keyAfter(prefix), limit }).map(({ key, value }) => toMatch(key, value))
+/** Adds the lookups of one transaction of a block that enters the main chain. */
+export const addLookups = (writes: Writes, place: ChainPosition, { lookups }: PlacedTransaction): void => {
+  for (const label of lookups) writes.put(rowKey(label, place), nothing)
 }
 
-/** All matches, newest first, read page by page: a change of the main chain may show between two pages. */
-export function* allMatches(database: Database, label: LookupKey): Generator<Match, void, void> {
+/** Removes the lookups of one transaction of a block that leaves the main chain. */
+export const removeLookups = (writes: Writes, place: ChainPosition, { lookups }: PlacedTransaction): void => {
+  for (const label of lookups) writes.remove(rowKey(label, place))
+}
+
+/** Where on the main chain transactions with this label stand, newest first. */
+export const newestPositions = (
+  database: Pick<Database, 'rows'>,
+  label: LookupKey,
+  { limit, before }: NewestOptions,
+): ChainPosition[] => {
+  const first = rowKey(label, before)
+  const end = keyAfter(first.subarray(0, HEIGHT_AT))
+  const start = before ? keyAfter(first) : first
+  return database.rows({ start, end, limit }).map(({ key }: Row) => readLookupKey(key))
+}
+
+/** All of them, newest first, read page by page: a change of the main chain may show between two pages. */
+export function* allPositions(
+  database: Pick<Database, 'rows'>,
+  label: LookupKey,
+): Generator<ChainPosition, void, void> {
   for (let before: ChainPosition | undefined; ; ) {
-    const page: Match[] = newestMatches(database, label, { limit: PAGE, ...(before ? { before } : {}) })
+    const page: ChainPosition[] = newestPositions(database, label, { limit: PAGE, ...(before ? { before } : {}) })
     yield* page
     before = page.at(-1)
     if (!before || page.length < PAGE) return

@@ -12,7 +12,7 @@ import { encodeCar, encodeCarHeader, encodeCarSection } from '../protocol/car.js
 import type { BlockEntry, BlockFacts } from './block-entry.js'
 import { type BlockReader, toIndexedBlock } from './chain-blocks.js'
 import { chainDamaged } from './chain-damaged.js'
-import { type ChainIndex, createChainIndex } from './chain-index.js'
+import { type ChainIndex, createChainIndex, indexDatabase } from './chain-index.js'
 import { checkFormatVersion, isThere } from './data-folder.js'
 import { lockDataFolder } from './data-lock.js'
 import { createDatabase, openDatabase, removeDatabase } from './database.js'
@@ -203,7 +203,7 @@ async function formerIndex(paths: DataFolder, owner: string, rules: RepairRules)
   const { parametersBlock } = rules
   const start = encodeCarHeader([parametersBlock.cid]).length + encodeCarSection(parametersBlock).length
   try {
-    const database = await openDatabase({ folder: paths.index, durable: false, owner })
+    const database = await openDatabase(indexDatabase(paths.index, owner))
     const index: ChainIndex = createChainIndex(database, start)
     return index
   } catch (error) {

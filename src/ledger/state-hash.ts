@@ -1,17 +1,21 @@
 import { createHash, type Hash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { decode, encode } from '@ipld/dag-cbor'
-import { CID } from 'multiformats/cid'
+import { encode } from '@ipld/dag-cbor'
+import type { CID } from 'multiformats/cid'
 import type { BlockEntry } from './block-entry.js'
 import type { Database, Row } from './database.js'
 import { keyAfter } from './keys.js'
 import { indexPrefix } from './layout.js'
+import { type ChainPosition, type Match, readLookupKey } from './lookup-table.js'
+import { idOfMainChainBlock } from './main-chain-row.js'
+import { transactionOfKey } from './transaction-table.js'
 
 export interface StateHashParts {
-  readonly database: Pick<Database, 'rows'>
+  readonly database: Database
   tip(): BlockEntry | undefined
   block(id: CID): BlockEntry | undefined
-  isOnMainChain(entry: BlockEntry): boolean
+  isOnMainChain(block: Pick<BlockEntry, 'id' | 'height'>): boolean
+  matchAt(place: ChainPosition): Match
 }
 
 const PAGE = 1_000
@@ -21,23 +25,20 @@ const PAGE = 1_000
  * transaction with its place, each row under which a record is found, the state of the contract. Where bytes lie in the chain file and
  * what is known of other branches do not count, so two indexes with one tip agree, however they came there.
  */
-export async function stateHashOf({ database, tip, block, isOnMainChain }: StateHashParts): Promise<string> {
+export async function stateHashOf({ database, tip, block, isOnMainChain, matchAt }: StateHashParts): Promise<string> {
   for (;;) {
     const before = tip()
     const hash = createHash('sha256')
     for await (const { key, value } of allRows(database, indexPrefix.height)) {
-      const entry = block(CID.decode(value))
-      add(hash, ['height', key, value, entry ? factsOf(entry) : null])
+      const entry = block(idOfMainChainBlock(value))
+      add(hash, ['height', key, entry ? factsOf(entry) : null])
     }
-    for await (const { key, value } of allRows(database, indexPrefix.transaction)) {
-      const holder = block(CID.decode(key.subarray(1 + CID_LENGTH)))
-      if (!holder || !isOnMainChain(holder)) continue
-      const [position] = decode<[number, number, number]>(value)
-      add(hash, ['transaction', key, position])
+    for await (const { key } of allRows(database, indexPrefix.transaction)) {
+      const { id, block: holder, height, position } = transactionOfKey(database, key)
+      if (isOnMainChain({ id: holder, height })) add(hash, ['transaction', id.bytes, height, position])
     }
-    for await (const { key, value } of allRows(database, indexPrefix.lookup)) {
-      const [id] = decode<[Uint8Array, number, number]>(value)
-      add(hash, ['lookup', key, id])
+    for await (const { key } of allRows(database, indexPrefix.lookup)) {
+      add(hash, ['lookup', key, matchAt(readLookupKey(key)).id.bytes])
     }
     for (const [name, prefix] of [
       ['contract', indexPrefix.contract] as const,
@@ -50,9 +51,6 @@ export async function stateHashOf({ database, tip, block, isOnMainChain }: State
     if (before === after || (before && after?.id.equals(before.id))) return hash.digest('hex')
   }
 }
-
-/** All CIDs of the chain have this many bytes. */
-const CID_LENGTH = 36
 
 const factsOf = ({ id, parent, height, totalWork, time, transactionCount }: BlockEntry): unknown[] => [
   id.bytes,

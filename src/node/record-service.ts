@@ -18,7 +18,7 @@ import {
 } from '../protocol/transaction.js'
 import { fileKey, nameKey, userNameKey } from './block-facts.js'
 import type { FileService } from './file-service.js'
-import type { BlockPlace, RecordOnChain, TransactionStatus } from './record-on-chain.js'
+import type { RecordOnChain, TransactionStatus } from './record-on-chain.js'
 
 /** How many records of one name are looked through for the newest of each user. */
 export const MAX_MATCHES = 256
@@ -27,7 +27,7 @@ export interface RecordServiceDependencies {
   readonly network: NetworkParameters
   readonly genesis: CID
   readonly signer: Signer
-  readonly ledger: Pick<Ledger, 'newest' | 'blockAt' | 'confirmation' | 'readSection' | 'tip'>
+  readonly ledger: Pick<Ledger, 'newest' | 'confirmation' | 'readSection' | 'tip'>
   readonly mempool: Mempool
   readonly files: Pick<FileService, 'describe'>
   now(): number
@@ -72,22 +72,21 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
     told: onAccepted(transaction, from),
   })
 
-  async function onChain(
-    match: Pick<Match, 'id' | 'offset' | 'length' | 'height'>,
-    header: BlockPlace['header'] | undefined = ledger.blockAt(match.height),
-  ): Promise<RecordOnChain | undefined> {
-    if (!header) return undefined
+  async function onChain(match: Match): Promise<RecordOnChain> {
+    const { id, block, height, time } = match
     // The section was checked against its id when it was read.
-    const transaction = decodeTransaction(await ledger.readSection(match.id, match), match.id)
-    return { transaction, block: { header }, confirmations: ledger.tip().height - match.height + 1 }
+    const transaction = decodeTransaction(await ledger.readSection(id, match), id)
+    return {
+      transaction,
+      block: { header: { id: block, height, time } },
+      confirmations: ledger.tip().height - height + 1,
+    }
   }
-
   async function status(id: CID): Promise<TransactionStatus | undefined> {
     const pending = mempool.get(id)
     if (pending) return { state: 'pending', transaction: pending }
     const place = ledger.confirmation(id)
-    const record = place && (await onChain({ ...place, id }))
-    return record && { state: 'confirmed', ...record }
+    return place && { state: 'confirmed', ...(await onChain(place)) }
   }
 
   const transaction = async (id: CID): Promise<SignedTransaction | undefined> =>
@@ -120,17 +119,14 @@ export function createRecordService(dependencies: RecordServiceDependencies): Re
     async find({ name, user_id }) {
       if (user_id !== undefined) {
         const [newest] = ledger.newest(userNameKey(user_id, name), { limit: 1 })
-        return newest ? [await onChain(newest)].flatMap((record) => record ?? []) : []
+        return newest ? [await onChain(newest)] : []
       }
       const users = new Set<string>()
       const found: RecordOnChain[] = []
-      let header: BlockPlace['header'] | undefined
       for (const match of ledger.newest(nameKey(name), { limit: MAX_MATCHES })) {
-        // Many of them stand in one block.
-        if (header?.height !== match.height) header = ledger.blockAt(match.height)
-        const record = await onChain(match, header)
-        const user = record && clearLabelOf(record.transaction)?.user_id
-        if (!record || user === undefined || users.has(user)) continue
+        const record = await onChain(match)
+        const user = clearLabelOf(record.transaction)?.user_id
+        if (user === undefined || users.has(user)) continue
         users.add(user)
         found.push(record)
       }

@@ -2,9 +2,10 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { BlockEntry, IndexedBlock } from '#emrchain/ledger/block-entry.js'
 import { toIndexedBlock } from '#emrchain/ledger/chain-blocks.js'
-import { type ChainIndex, createChainIndex } from '#emrchain/ledger/chain-index.js'
+import { type ChainIndex, createChainIndex, indexDatabase } from '#emrchain/ledger/chain-index.js'
 import { createDatabase, type Database, openDatabase } from '#emrchain/ledger/database.js'
 import { indexPrefix } from '#emrchain/ledger/layout.js'
+import { cidOfDigest } from '#emrchain/protocol/cid.js'
 import { byName, child, type ExampleBlock, genesis, record } from './example-chain.js'
 
 const START = 1000
@@ -12,7 +13,7 @@ const START = 1000
 const open = async (t: {
   testdir(): string
 }): Promise<{ database: Database; index: ChainIndex; reopen(): Promise<ChainIndex> }> => {
-  const options = { folder: join(t.testdir(), 'index'), durable: false, owner: 'me' }
+  const options = indexDatabase(join(t.testdir(), 'index'), 'me')
   await createDatabase(options)
   const database = await openDatabase(options)
   const index = createChainIndex(database, START)
@@ -95,4 +96,51 @@ t.test('an index that contradicts itself is index_damaged', async (t) => {
   database.writeNow((writes) => writes.remove(height))
   t.throws(() => index.blockAt(0), { code: 'index_damaged' })
   await t.rejects(reopen(), { code: 'index_damaged' }, 'it is not believed again')
+})
+
+t.test('ids that begin alike are told apart, and a block of many is read in every part', async (t) => {
+  const { index, reopen } = await open(t)
+  const ids = Array.from({ length: 60 }, (_, at) => cidOfDigest(new Uint8Array(32).fill(7).fill(at, 8)))
+  const holding = (block: IndexedBlock, from: number, to: number): IndexedBlock => ({
+    ...block,
+    transactions: ids.slice(from, to).map((id, at) => ({
+      ...{ id, offset: block.entry.offset + 100 * at, length: 100 },
+      lookups: [{ namespace: 'name', key: Buffer.from('all') }],
+    })),
+  })
+  const [first, second] = [holding(one, 0, 59), holding(two, 58, 60)]
+  index.connect(base, endOf(base))
+  index.connect(first, endOf(first))
+  index.connect(second, endOf(second))
+  const again = await reopen()
+  const { offset } = first.entry
+  for (const [position, id] of ids.slice(0, 58).entries()) {
+    const expected = { id, height: 1, position, offset: offset + 100 * position, length: 100, block: first.entry.id }
+    t.same(again.appearances(id), [expected])
+    t.same(again.confirmation(id), { ...expected, time: first.entry.time })
+  }
+  t.same(
+    again
+      .appearances(cidOfDigest(new Uint8Array(32).fill(7).fill(58, 8)))
+      .map(({ height, position }) => [height, position]),
+    [
+      [1, 58],
+      [2, 0],
+    ],
+  )
+  t.same(
+    again.appearances(cidOfDigest(new Uint8Array(32).fill(7).fill(200, 8))),
+    [],
+    'one that begins as they do and is none of them',
+  )
+  t.same(
+    [...again.matches(byName('all'))].map(({ id }) => id.toString()),
+    [...ids.slice(58, 60).reverse(), ...ids.slice(0, 59).reverse()].map(String),
+    'newest first',
+  )
+  again.disconnect(second)
+  again.forget([second], endOf(first))
+  t.same(again.appearances(ids[59] ?? base.entry.id), [])
+  t.equal(again.appearances(ids[58] ?? base.entry.id).length, 1)
+  await again.close()
 })

@@ -1,6 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { createDatabase } from '#emrchain/ledger/database.js'
 import { parseSection } from '#emrchain/ledger/section.js'
 import {
   byName,
@@ -183,6 +184,8 @@ t.test('lookups: newest first, in pages, and by iteration', async (t) => {
   t.same(heightsAndPositions(ledger.matches(byName('same'))), expected, 'more than one page')
   t.same(heightsAndPositions(ledger.newest(byName('same'), { limit: 3 })), expected.slice(0, 3))
   const before = { height: 59, position: 2 }
+  const far = { height: 80_000_000_000, position: 80_000_000 }
+  t.same(heightsAndPositions(ledger.newest(byName('same'), { limit: 2, before: far })), expected.slice(0, 2))
   t.same(heightsAndPositions(ledger.newest(byName('same'), { limit: 2, before })), expected.slice(3, 5))
   t.same(
     heightsAndPositions(ledger.newest(byUser('bob', 'same'), { limit: 2 })),
@@ -291,4 +294,25 @@ t.test('databases of another data folder are not believed', async (t) => {
   await ledger.close()
   await swap('state')
   await t.rejects(openExample(join(folder, 'a')), { code: 'index_damaged', facts: { database: 'state' } })
+})
+
+t.test('an index that another version of the program left is made anew', async (t) => {
+  const folder = t.testdir()
+  const ledger = await openExample(folder)
+  await extend(ledger, straightChain(3))
+  const before = await ledger.stateHash()
+  await ledger.close()
+  const index = join(folder, 'index')
+  const { id } = JSON.parse(await readFile(join(folder, 'version.json'), 'utf8')) as { id: string }
+  await rm(index, { recursive: true })
+  // As version 1 made it: its rows say what they are about under a key that this version does not ask for.
+  await createDatabase({ folder: index, durable: false, owner: id })
+  const again = await openExample(folder)
+  t.match(again.recovery.indexRebuilt, /another version of this program/)
+  t.equal(again.recovery.indexedBlocks, 4)
+  t.equal(await again.stateHash(), before)
+  await again.close()
+  const third = await openExample(folder)
+  t.equal(third.recovery.indexRebuilt, null, 'once')
+  await third.close()
 })
