@@ -59,12 +59,18 @@ function lookupsOf(transaction: SignedTransaction): LookupKey[] {
 /** A block as far as its facts follow from it. */
 type PlainBlock = Pick<Block, 'header' | 'transactions'>
 
-/** A block from the chain file. Genesis has no signature, and none is made up for it. */
+/**
+ * A block from the chain file, whose sections were checked against their CIDs when they were read. Genesis has no
+ * signature, and none is made up for it.
+ */
 export function storedBlockFrom(sections: readonly Section[]): Block {
   const last = sections.at(-1)
-  const header = last && isHeaderSection(last) ? decodeHeader(last.bytes) : undefined
-  if (header?.height === 0) return { header, signature: new Uint8Array(0), transactions: [] }
-  return blockFromSections(sections)
+  const isGenesis = sections.length === 2
+  if (last && isGenesis && isHeaderSection(last)) {
+    const header = decodeHeader(last.bytes, last.cid)
+    if (header.height === 0) return { header, signature: new Uint8Array(0), transactions: [] }
+  }
+  return blockFromSections(sections, true)
 }
 
 /** How the ledger reads the blocks of a network. */

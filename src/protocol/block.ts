@@ -5,6 +5,7 @@ import { EmrError } from '../errors.js'
 import { decodeCanonical, encodeCanonical, equalBytes, isBytes } from './canonical.js'
 import { CHAIN_CID_LENGTH, cidOf, isChainCid, isChainLink, isCidOf } from './cid.js'
 import { decodeHeader, EMPTY_LIST, type IdentifiedHeader } from './header.js'
+import { readPlainSignature } from './header-layout.js'
 import type { SignatureClaim } from './signatures-of-others.js'
 import { decodeTransaction, type SignedTransaction } from './transaction.js'
 
@@ -104,13 +105,18 @@ export const genesisSections = (genesis: IdentifiedHeader): Section[] => [
 /**
  * Reads a header and its signature from two sections.
  *
+ * @param isChecked whether the sections are known to match their CIDs
  * @throws EmrError `block_malformed`, `header_malformed`, `header_bad_nonce`, `malformed_cbor`, `wrong_cid`
  */
-export function signedHeaderFromSections(signatureSection: Section, headerSection: Section): SignedHeader {
-  const header = decodeHeader(headerSection.bytes)
+export function signedHeaderFromSections(
+  signatureSection: Section,
+  headerSection: Section,
+  isChecked = false,
+): SignedHeader {
+  const header = decodeHeader(headerSection.bytes, isChecked ? headerSection.cid : undefined)
   assertNamed(headerSection, header.id)
-  const pair = decodeCanonical(signatureSection.bytes)
-  assertNamed(signatureSection, cidOf(signatureSection.bytes))
+  const pair = readPlainSignature(signatureSection.bytes) ?? decodeCanonical(signatureSection.bytes)
+  if (!isChecked) assertNamed(signatureSection, cidOf(signatureSection.bytes))
   if (!Array.isArray(pair) || pair.length !== 2 || !isChainLink(pair[0]) || !isBytes(pair[1], 64)) {
     throw new EmrError('block_malformed', 'The signature is not a link to a header and 64 bytes.')
   }
@@ -125,19 +131,21 @@ export function signedHeaderFromSections(signatureSection: Section, headerSectio
  * A fault of the block itself, which no other sender could mend, is only a malformed transaction or list
  * that the header does commit to; all other errors are about the bytes that were sent.
  *
+ * @param isChecked whether the sections are known to match their CIDs
  * @throws EmrError `block_malformed`, `block_wrong_list`, `block_wrong_transactions`, and those of its parts
  */
-export function blockFromSections(sections: readonly Section[]): Block {
+export function blockFromSections(sections: readonly Section[], isChecked = false): Block {
   const [headerSection, signatureSection, listSection] = [sections.at(-1), sections.at(-2), sections.at(-3)]
   if (!headerSection || !signatureSection || !listSection) {
     throw new EmrError('block_malformed', 'A list, a signature and a header are the least.')
   }
-  const signed = signedHeaderFromSections(signatureSection, headerSection)
+  const signed = signedHeaderFromSections(signatureSection, headerSection, isChecked)
   const bodies = sections.slice(0, -3)
   const named = bodies.map(({ cid }) => cid)
   const isAsListed = named.every(isChainCid) && equalBytes(listSection.bytes, encodeTransactionList(named))
   const ids = isAsListed ? named : decodeTransactionList(listSection.bytes)
-  if (!equalBytes(cidOf(listSection.bytes).bytes, signed.header.transactions.bytes)) {
+  const listId = isChecked ? listSection.cid : cidOf(listSection.bytes)
+  if (!equalBytes(listId.bytes, signed.header.transactions.bytes)) {
     throw new EmrError('block_wrong_list')
   }
   assertNamed(listSection, signed.header.transactions)
@@ -146,7 +154,7 @@ export function blockFromSections(sections: readonly Section[]): Block {
   }
   const transactions = bodies.map((section, position) => {
     const listed = ids[position]
-    if (!isChainCid(section.cid) || !isCidOf(section.cid, section.bytes)) throw wrongName(section)
+    if (!isChecked && !(isChainCid(section.cid) && isCidOf(section.cid, section.bytes))) throw wrongName(section)
     if (!listed || (!isAsListed && !equalBytes(section.cid.bytes, listed.bytes))) {
       throw new EmrError('block_wrong_transactions', undefined, { position })
     }

@@ -3,6 +3,7 @@ import { EmrError } from '../errors.js'
 import { decodeCanonical, encodeCanonical, isBytes } from './canonical.js'
 import { cidOf, isChainLink } from './cid.js'
 import { compactToBytes } from './compact-target.js'
+import { readPlainHeader } from './header-layout.js'
 import type { NetworkParameters } from './network-parameters.js'
 
 /** Length of every header in bytes: all fields have a fixed width, so the nonce stands at one place. */
@@ -57,11 +58,12 @@ export function encodeHeader(header: Header): Uint8Array {
 /**
  * Reads a header strictly.
  *
+ * @param id the CID of the bytes, if it has been computed
  * @throws EmrError `header_malformed`, `header_bad_nonce`, `malformed_cbor`
  */
-export function decodeHeader(bytes: Uint8Array): IdentifiedHeader {
+export function decodeHeader(bytes: Uint8Array, id?: CID): IdentifiedHeader {
   if (bytes.length !== HEADER_LENGTH) throw new EmrError('header_malformed', undefined, { length: bytes.length })
-  const fields = decodeCanonical(bytes)
+  const fields = readPlainHeader(bytes) ?? decodeCanonical(bytes)
   if (!Array.isArray(fields) || fields.length !== 9) throw new EmrError('header_malformed', 'It has nine fields.')
   const [version, height, parent, transactions, results, time, target, miner, nonce] = fields as unknown[]
   if (
@@ -90,7 +92,7 @@ export function decodeHeader(bytes: Uint8Array): IdentifiedHeader {
     target: integerFromBytes(target),
     miner,
     nonce: integerFromBytes(nonce),
-    id: cidOf(bytes),
+    id: id ?? cidOf(bytes),
     bytes,
   }
 }

@@ -1,7 +1,11 @@
+import { CID } from 'multiformats/cid'
 import t from 'tap'
-import { encodeTransactionList } from '#emrchain/protocol/block.js'
+import { sha256 } from '#emrchain/crypto/hash.js'
+import { encodeTransactionList, headerSections } from '#emrchain/protocol/block.js'
 import { decodeCanonical, encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { cidOf } from '#emrchain/protocol/cid.js'
+import { fileCidText } from '#emrchain/protocol/file-cid-text.js'
+import { readPlainHeader, readPlainSignature } from '#emrchain/protocol/header-layout.js'
 import { transactionClaim } from '#emrchain/protocol/transaction.js'
 import { readPlainRecord, withoutSignature } from '#emrchain/protocol/transaction-layout.js'
 import { createBlockMaker } from '../fixtures/block-maker.js'
@@ -48,6 +52,51 @@ t.test('every byte altered: the same value, or left to the general decoder', asy
   }
   t.equal(different, 0)
   t.ok(plain > 100_000 && general > 10_000, `${plain} read, ${general} left`)
+})
+
+t.test(
+  'headers and their signatures, with every byte altered: the same value, or left to the general decoder',
+  async (t) => {
+    const block = maker.block(maker.genesis, [])
+    const [signature, header] = headerSections(block).map(({ bytes }) => Uint8Array.from(bytes))
+    let [plain, general, different] = [0, 0, 0]
+    for (const [read, bytes] of [
+      [readPlainHeader, header ?? new Uint8Array(0)],
+      [readPlainSignature, signature ?? new Uint8Array(0)],
+    ] as const) {
+      t.equal(comparable(read(bytes)), comparable(decodeCanonical(bytes)))
+      for (let at = 0; at < bytes.length; at++) {
+        for (let value = 0; value < 256; value++) {
+          const altered = Uint8Array.from(bytes)
+          altered[at] = value
+          const fields = read(altered)
+          if (!fields) general++
+          else {
+            plain++
+            if (comparable(fields) !== comparable(decoded(altered))) different++
+          }
+        }
+      }
+      for (let length = 0; length < bytes.length; length++) t.notOk(read(bytes.subarray(0, length)))
+      t.notOk(read(Buffer.concat([bytes, Buffer.alloc(1)])))
+    }
+    t.equal(different, 0)
+    t.ok(plain > 50_000 && general > 5_000, `${plain} read, ${general} left`)
+  },
+)
+
+t.test('the text of the CID of a file is that of the library', async (t) => {
+  const digest = (fill: number) => Buffer.concat([Uint8Array.of(0x12, 32), new Uint8Array(32).fill(fill)])
+  const others = Array.from({ length: 1_000 }, (_, at) =>
+    Buffer.concat([Uint8Array.of(0x12, 32), sha256(Buffer.from(`${at}`))]),
+  )
+  const v1 = CID.createV1(0x55, CID.decode(digest(5)).multihash).bytes
+  for (const bytes of [digest(0), digest(1), digest(0xff), ...others, v1]) {
+    const text = CID.decode(bytes).toString()
+    if (fileCidText(bytes) !== text) t.fail(text)
+  }
+  t.throws(() => fileCidText(digest(3).subarray(0, 33)), { code: 'malformed_cid' })
+  t.throws(() => fileCidText(new Uint8Array(34)), { code: 'malformed_cid' })
 })
 
 t.test('what is signed is the encoding without the signature', async (t) => {
