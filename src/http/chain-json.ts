@@ -25,7 +25,7 @@ export interface ChainJson {
  * send its text. Those nearest the tip stay when there is no room for all: a chain is read from its beginning or near
  * its end. A reorganisation drops those that hold a block that left.
  */
-export function createChainJson({ blockAt, events }: Pick<EmrNode, 'blockAt' | 'events'>): ChainJson {
+export function createChainJson({ blocks, events }: Pick<EmrNode, 'blocks' | 'events'>): ChainJson {
   const kept = new Map<number, Buffer>()
   let keptBytes = 0
   let reorganisations = 0
@@ -53,20 +53,18 @@ export function createChainJson({ blockAt, events }: Pick<EmrNode, 'blockAt' | '
 
   /** Returns whether all of these blocks are there. */
   async function* readBlocks(from: number, to: number): AsyncGenerator<Buffer, boolean, void> {
-    let text = ''
-    for (let height = from; height <= to; height++) {
-      const block = await blockAt(height)
-      if (!block) {
+    let [text, next] = ['', from]
+    for await (const some of blocks(from, to)) {
+      for (const block of some) {
+        text += `,${JSON.stringify(paperBlock(block))}`
+        if (text.length < PIECE) continue
         yield Buffer.from(text)
-        return false
+        text = ''
       }
-      text += `,${JSON.stringify(paperBlock(block))}`
-      if (text.length < PIECE) continue
-      yield Buffer.from(text)
-      text = ''
+      next += some.length
     }
     yield Buffer.from(text)
-    return true
+    return next > to
   }
 
   /** As `readBlocks` for a whole span, of which a copy is kept if it is not too long. */

@@ -1,7 +1,8 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
 import type { BlockPlace, RecordOnChain } from '../node/record-on-chain.js'
 import type { Block } from '../protocol/block.js'
-import { cidToHex, decodeFileCid } from '../protocol/cid.js'
+import { cidToHex } from '../protocol/cid.js'
+import { fileCidText } from '../protocol/file-cid-text.js'
 import { clearLabelOf, fileOf, type SignedTransaction } from '../protocol/transaction.js'
 import { type Static, Type } from '../typebox.js'
 
@@ -51,7 +52,11 @@ export type RecordMatch = Static<typeof RecordMatch>
 export const paperIndex = (header: { height: number }): number => header.height + 1
 
 /** A time as Python prints it: UTC, with microseconds. */
-export const paperTimestamp = (ms: number): string => new Date(ms).toISOString().replace('T', ' ').replace('Z', '000')
+export function paperTimestamp(ms: number): string {
+  const iso = new Date(ms).toISOString()
+  const date = iso.indexOf('T')
+  return `${iso.slice(0, date)} ${iso.slice(date + 1, -1)}000`
+}
 
 export function paperTransaction(transaction: SignedTransaction): PaperTransaction {
   const { id, from } = transaction
@@ -60,7 +65,7 @@ export function paperTransaction(transaction: SignedTransaction): PaperTransacti
     EHR_name: label?.EHR_name ?? null,
     file_name: label?.file_name ?? null,
     id: id.toString(),
-    ipfs_hash: file ? decodeFileCid(file).toString() : null,
+    ipfs_hash: file ? fileCidText(file) : null,
     signer: bytesToHex(from),
     size: label ? String(label.size) : null,
     user_id: label?.user_id ?? null,
@@ -84,7 +89,7 @@ export function recordMatch({ transaction, block, confirmations }: RecordOnChain
   const [label, file] = [clearLabelOf(transaction), fileOf(transaction)]
   if (!label || !file) return undefined
   return {
-    'File info': { Hash: decodeFileCid(file).toString(), Name: label.file_name, Size: String(label.size) },
+    'File info': { Hash: fileCidText(file), Name: label.file_name, Size: String(label.size) },
     EHR_name: label.EHR_name,
     user_id: label.user_id,
     block: blockPlace(block.header),

@@ -58,6 +58,8 @@ export interface ChainIndex {
   block(id: CID): BlockEntry | undefined
   /** The main-chain block at this height. */
   blockAt(height: number): BlockEntry | undefined
+  /** The blocks of the main chain from one height to another, both included, as far as it goes; none where `from` is above it. */
+  mainChain(from: number, to: number): MainChainBlock[]
   isOnMainChain(block: Pick<BlockEntry, 'id' | 'height'>): boolean
   /** Every block of every branch that holds the transaction. */
   appearances(transaction: CID): Contained[]
@@ -170,6 +172,13 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
     tip !== undefined && height <= tip.height && equalCids(idOfMainChainBlock(mainChainRow(height)), id)
 
   const mainChainBlock = (height: number): MainChainBlock => decodeMainChainBlock(height, mainChainRow(height))
+  const mainChain = (from: number, to: number): MainChainBlock[] => {
+    const last = Math.min(to, tip?.height ?? -1)
+    if (from > last) return []
+    const rows = database.rows({ start: heightKey(from), end: heightKey(last + 1) })
+    if (rows.length !== last - from + 1) throw database.condemn()
+    return rows.map(({ value }, at) => decodeMainChainBlock(from + at, value))
+  }
   const matchAt = ({ height, position }: ChainPosition): Match => {
     const { offset, time } = mainChainBlock(height)
     return { ...transactionAt(database, offset, position), time }
@@ -220,6 +229,7 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
     tip: () => tip,
     block,
     blockAt,
+    mainChain,
     isOnMainChain,
     appearances: (transaction) => holdersOf(database, transaction),
     confirmation(transaction) {

@@ -3,12 +3,20 @@ import { EmrError } from '../errors.js'
 import { chainDamaged } from './chain-damaged.js'
 import type { ChainFile } from './chain-file.js'
 import type { ChainIndex } from './chain-index.js'
+import type { MainChainBlock } from './main-chain-row.js'
 import { equalCids, type Place, type StoredSection } from './section.js'
 
 /** Reads of the chain file that go through the index. */
 export interface ChainReader {
   /** All sections of a stored block, each checked against its CID. @throws block_unknown, chain_damaged */
   readBlockSections(id: CID): Promise<StoredSection[]>
+  /**
+   * The sections of the main-chain blocks `from` to `to` (inclusive, at most to the tip), checked, some blocks at a time.
+   * Where the main chain is switched meanwhile, blocks of both branches may come.
+   *
+   * @throws chain_damaged
+   */
+  readMainChain(from: number, to: number): AsyncGenerator<StoredSection[][], void, void>
   /** One section, checked: a transaction by its id and the place that a match or confirmation gives. */
   readSection(cid: CID, place: Place): Promise<Uint8Array>
   /**
@@ -20,6 +28,37 @@ export interface ChainReader {
 
 /** Heights that are looked up at once. */
 const PAGE = 256
+/** Blocks that lie side by side are read at once up to so many bytes; to check them takes the thread 2 ms. */
+const MOST_AT_ONCE = 256 * 1024
+
+/** Runs of blocks that lie side by side. */
+const sideBySide = (blocks: readonly MainChainBlock[]): MainChainBlock[][] => {
+  const runs: MainChainBlock[][] = []
+  let bytes = 0
+  let end = -1
+  for (const block of blocks) {
+    bytes += block.length
+    if (block.offset === end && bytes <= MOST_AT_ONCE) runs.at(-1)?.push(block)
+    else {
+      runs.push([block])
+      bytes = block.length
+    }
+    end = block.offset + block.length
+  }
+  return runs
+}
+
+/** The sections of each of these blocks, which fill the range of these sections together. */
+const divide = (sections: readonly StoredSection[], blocks: readonly MainChainBlock[]): StoredSection[][] => {
+  let at = 0
+  return blocks.map(({ id, offset, length }) => {
+    const from = at
+    while (at < sections.length && (sections[at]?.offset ?? 0) < offset + length) at++
+    const last = sections[at - 1]
+    if (!last || !equalCids(last.cid, id)) throw chainDamaged(offset)
+    return sections.slice(from, at)
+  })
+}
 
 export const createChainReader = (file: ChainFile, index: ChainIndex): ChainReader => ({
   async readBlockSections(id) {
@@ -29,6 +68,17 @@ export const createChainReader = (file: ChainFile, index: ChainIndex): ChainRead
     const header = sections.at(-1)
     if (!header || !equalCids(header.cid, id)) throw chainDamaged(entry.offset)
     return sections
+  },
+
+  async *readMainChain(from, to) {
+    for (let height = from; height <= to; height += PAGE) {
+      const blocks = index.mainChain(height, Math.min(to, height + PAGE - 1))
+      for (const run of sideBySide(blocks)) {
+        const bytes = run.reduce((sum, { length }) => sum + length, 0)
+        yield divide(await file.readSections(run[0]?.offset ?? 0, bytes), run)
+      }
+      if (blocks.length < PAGE) return
+    }
   },
 
   readSection: (cid, { offset, length }) => file.read(cid, offset, length),

@@ -1,8 +1,9 @@
 /** Sections of the chain file: what a CARv1 holds after its header, narrowed to what a chain writes. */
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
+import { isSha256 } from '../crypto/hash.js'
 import type { Section } from '../protocol/block.js'
 import { equalBytes } from '../protocol/canonical.js'
-import { sha256Of } from './digest.js'
+import { chainCidAt } from '../protocol/cid.js'
 
 /** Where a section or a run of sections lies in the chain file, in bytes. */
 export interface Place {
@@ -53,17 +54,13 @@ export const parseSection = (bytes: Uint8Array, at: number): Parsed => {
   if (head.value < CID_LENGTH || head.value > MAX_SECTION_LENGTH) return wrong
   const start = at + head.width
   const known = Math.min(CID_START.length, bytes.length - start)
-  if (!equalBytes(bytes.subarray(start, start + known), CID_START.subarray(0, known))) return wrong
+  for (let i = 0; i < known; i++) if (bytes[start + i] !== CID_START[i]) return wrong
   const length = head.width + head.value
   if (at + length > bytes.length) return { kind: 'short', length }
   const body = bytes.subarray(start + CID_LENGTH, at + length)
-  const digest = bytes.subarray(start + CID_START.length, start + CID_LENGTH)
-  if (!equalBytes(sha256Of(body), digest)) return wrong
-  return {
-    kind: 'section',
-    section: { cid: CID.decode(bytes.subarray(start, start + CID_LENGTH)), bytes: body },
-    length,
-  }
+  const cid = chainCidAt(bytes, start)
+  if (!isSha256(cid.multihash.digest, body)) return wrong
+  return { kind: 'section', section: { cid, bytes: body }, length }
 }
 
 /** Where in `bytes` a section may begin, by its length and the beginning of its CID; in rising order. */

@@ -6,17 +6,26 @@ import type { Ledger } from '../ledger/ledger.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import { encodeCarHeader } from '../protocol/car.js'
 import { BLOCKS_PER_ANSWER_BYTES } from '../protocol/peer-messages.js'
+import { storedBlockFrom } from './block-facts.js'
 import type { EmrNode } from './emr-node.js'
 
 /** What people and peers read of the main chain. */
 export type ChainReads = Pick<
   EmrNode,
-  'tip' | 'storedBlock' | 'isOnMainChain' | 'blockAt' | 'block' | 'blocksAsCar' | 'headersAfter' | 'checkChain'
+  | 'tip'
+  | 'storedBlock'
+  | 'isOnMainChain'
+  | 'blockAt'
+  | 'blocks'
+  | 'block'
+  | 'blocksAsCar'
+  | 'headersAfter'
+  | 'checkChain'
 >
 
 export function createChainReads(
   store: ChainStore,
-  ledger: Pick<Ledger, 'blockAt' | 'streamBlocks'>,
+  ledger: Pick<Ledger, 'blockAt' | 'streamBlocks' | 'readMainChain'>,
   rules: Omit<VerifyDependencies, 'onBlock'>,
 ): ChainReads {
   const isOnMainChain = (id: CID): boolean => {
@@ -24,7 +33,10 @@ export function createChainReads(
     return stored !== undefined && (store.idAt(stored.header.height)?.equals(id) ?? false)
   }
 
-  async function* blocks(signal: AbortSignal): AsyncGenerator<Block> {
+  async function* blocks(from: number, to: number): AsyncGenerator<Block[], void, void> {
+    for await (const runs of ledger.readMainChain(from, to)) yield runs.map(storedBlockFrom)
+  }
+  async function* allBlocks(signal: AbortSignal): AsyncGenerator<Block> {
     for (let height = 1; height <= store.tip().header.height; height++) {
       signal.throwIfAborted()
       const id = store.idAt(height)
@@ -40,6 +52,7 @@ export function createChainReads(
       const id = store.idAt(height)
       return id && store.readBlock(id)
     },
+    blocks,
     block: async (id) => (store.stored(id) ? store.readBlock(id) : undefined),
 
     async *blocksAsCar(from, to) {
@@ -72,7 +85,7 @@ export function createChainReads(
         height = checked
       }
       try {
-        await verifyChain(blocks(signal), { ...rules, onBlock })
+        await verifyChain(allBlocks(signal), { ...rules, onBlock })
         return { valid: true }
       } catch (error) {
         if (!isEmrError(error) || error.code === 'cancelled') throw error

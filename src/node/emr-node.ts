@@ -81,6 +81,13 @@ export interface EmrNode {
 
   tip(): StoredBlock
   blockAt(height: number): Promise<Block | undefined>
+  /**
+   * Blocks of the main chain from one height to another, both included, as far as it goes, some at a time. A change of
+   * the main chain meanwhile may give blocks of both branches.
+   *
+   * @throws EmrError `chain_damaged`
+   */
+  blocks(from: number, to: number): AsyncIterable<readonly Block[]>
   block(id: CID): Promise<Block | undefined>
   storedBlock(id: CID): StoredBlock | undefined
   isOnMainChain(id: CID): boolean

@@ -18,16 +18,22 @@ function extend(chain: readonly Block[], count: number, name: string): Block[] {
   return blocks
 }
 
+const AT_ONCE = 30
+
 /** A node as far as it is read, with a chain that can be changed under the reader. */
 function nodeWith(chain: readonly Block[]) {
   const events = new EventEmitter<NodeEvents>()
   let current = chain
   const read: number[] = []
-  const node: Pick<EmrNode, 'blockAt' | 'events'> = {
+  const node: Pick<EmrNode, 'blocks' | 'events'> = {
     events,
-    async blockAt(height) {
-      read.push(height)
-      return current[height]
+    async *blocks(from, to) {
+      for (let height = from; height <= to; height += AT_ONCE) {
+        const some = current.slice(height, Math.min(to + 1, height + AT_ONCE))
+        read.push(...some.map((_, at) => height + at))
+        yield some
+        if (some.length < AT_ONCE) return
+      }
     },
   }
   return {
@@ -92,12 +98,15 @@ t.test('a reorganisation drops what it changed, and no more', async (t) => {
 t.test('what was read across a reorganisation is not kept', async (t) => {
   const { node, reads, change } = nodeWith(trunk)
   const other = extend(trunk.slice(0, 10), 200, 'other')
-  let calls = 0
+  let isChanged = false
   const json = createChainJson({
     events: node.events,
-    async blockAt(height) {
-      if (++calls === 30) change(other)
-      return node.blockAt(height)
+    async *blocks(from, to) {
+      for await (const some of node.blocks(from, to)) {
+        yield some
+        if (!isChanged) change(other)
+        isChanged = true
+      }
     },
   })
   await blocksOf(json, 0, 63)
@@ -111,11 +120,11 @@ t.test('what is kept is bounded, and what is nearest the tip stays', async (t) =
   const record = maker.record('long', { label: { user_id: text, EHR_name: text, file_name: text, size: 1 } })
   const block = maker.block(maker.genesis, [record])
   const read: number[] = []
-  const nodeOf = (records: number): Pick<EmrNode, 'blockAt' | 'events'> => ({
+  const nodeOf = (records: number): Pick<EmrNode, 'blocks' | 'events'> => ({
     events: new EventEmitter<NodeEvents>(),
-    async blockAt(height) {
-      read.push(height)
-      return { ...block, transactions: Array.from({ length: records }, () => record) }
+    async *blocks(from, to) {
+      read.push(...heights(from, to))
+      yield heights(from, to).map(() => ({ ...block, transactions: Array.from({ length: records }, () => record) }))
     },
   })
   const long = createChainJson(nodeOf(12))

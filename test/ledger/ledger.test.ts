@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { createDatabase } from '#emrchain/ledger/database.js'
@@ -315,4 +315,40 @@ t.test('an index that another version of the program left is made anew', async (
   const third = await openExample(folder)
   t.equal(third.recovery.indexRebuilt, null, 'once')
   await third.close()
+})
+
+t.test('blocks of the main chain are read together, past those of other branches', async (t) => {
+  const folder = t.testdir()
+  const ledger = await openExample(folder)
+  const long = Array.from({ length: 40 }, (_, at) => record('long', 'ann', at, 10_000))
+  const fork = child(genesis, long)
+  const [stale, a1] = [child(fork, [record('stale')]), child(fork, long, 2)]
+  const rest = straightChain(100, a1)
+  await extend(ledger, [fork, stale])
+  await extend(ledger, [a1, ...rest])
+  const chain = [genesis, fork, a1, ...rest]
+  const read = async (from: number, to: number): Promise<string[]> => {
+    const ids: string[] = []
+    for await (const blocks of ledger.readMainChain(from, to)) {
+      for (const sections of blocks) {
+        const block = chain[from + ids.length]
+        t.same(
+          sections.map(({ cid }) => cid.toString()),
+          block?.sections.map(({ cid }) => cid.toString()),
+        )
+        ids.push(String(sections.at(-1)?.cid))
+      }
+    }
+    return ids
+  }
+  t.same(await read(0, Number.POSITIVE_INFINITY), idsOf(chain))
+  t.same(await read(2, 70), idsOf(chain.slice(2, 71)))
+  t.same(await read(102, 102), idsOf(chain.slice(102)))
+  t.same(await read(103, 200), [])
+  const { offset } = ledger.blockAt(50) ?? { offset: 0 }
+  const file = await open(join(folder, 'chain.car'), 'r+')
+  await file.write(Uint8Array.of(0), 0, 1, offset + 60)
+  await file.close()
+  await t.rejects(read(40, 60), { code: 'chain_damaged' })
+  await ledger.close()
 })
