@@ -1,6 +1,6 @@
 import * as dagPb from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
-import type { CID } from 'multiformats/cid'
+import { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 import { isRaw, normalCid } from './file-block.js'
 import type { StoredFile } from './file-store.js'
@@ -23,6 +23,7 @@ const MAX_DEPTH = 64
 
 /** A block of a file: its own bytes come first, then those of its children in order. */
 export interface FileNode {
+  /** A view of the block; the links are not. */
   readonly content: Uint8Array
   readonly children: readonly FileLink[]
   readonly fileSize: number
@@ -44,7 +45,7 @@ export function decodeFileNode(cid: CID, bytes: Uint8Array): FileNode {
     const unixfs = UnixFS.unmarshal(Data)
     if (unixfs.type !== 'file' && unixfs.type !== 'raw') throw notAFile(`It is a ${unixfs.type}.`)
     if (unixfs.blockSizes.length !== Links.length) throw notAFile('Links and sizes differ in number.')
-    const children = Links.map((link, i) => ({ cid: link.Hash, fileSize: Number(unixfs.blockSizes[i] ?? 0n) }))
+    const children = Links.map((link, i) => ({ cid: ownCid(link.Hash), fileSize: Number(unixfs.blockSizes[i] ?? 0n) }))
     for (const child of children) normalCid(child.cid)
     if (children.some((child) => child.fileSize <= 0)) throw notAFile('A part is empty.')
     const fileSize = Number(unixfs.fileSize())
@@ -56,6 +57,9 @@ export function decodeFileNode(cid: CID, bytes: Uint8Array): FileNode {
     throw new EmrError('not_a_file', undefined, {}, { cause })
   }
 }
+
+/** The CID in memory of its own: what is decoded points into its block, whose memory may be used again. */
+const ownCid = (cid: CID): CID => CID.decode(Uint8Array.from(cid.bytes))
 
 /** What the root block alone says about its file. @throws EmrError `not_a_file` */
 export function describeFile(root: CID, bytes: Uint8Array): StoredFile {

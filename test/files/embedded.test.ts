@@ -25,8 +25,8 @@ import type { FileStore } from '#emrchain/files/file-store.js'
 import { cidV0Of, createFileTree, encodeLeaf } from '#emrchain/files/file-tree.js'
 import { runAhead } from '#emrchain/files/run-ahead.js'
 import { readFile } from '#emrchain/files/walk-file.js'
-import { bytesOf, digestOf, keystream, sourceOf } from '../fixtures/file-content.js'
-import { blocksOf, carOf, fileStoreSuite } from './file-store-suite.js'
+import { type Block, bytesOf, digestOf, keystream, sourceOf } from '../fixtures/file-content.js'
+import { blocksOf, carOf, fileStoreSuite, first } from './file-store-suite.js'
 
 const KIB_256 = 256 * 1024
 const MIB = 1024 * 1024
@@ -307,6 +307,32 @@ t.test('a reader that gives memory back is served from little of it', async (t) 
     buffers.take(KIB_256).every((byte) => byte === 0),
     'memory of others is never lent',
   )
+})
+
+t.test('the links of a large node outlast the memory of its block', async (t) => {
+  const leaves: Block[] = []
+  for (const seed of ['one', 'two', 'three']) {
+    const bytes = encodeLeaf(await bytesOf(keystream(150 * 1024, seed)))
+    leaves.push({ cid: await cidV0Of(bytes), bytes })
+  }
+  const links = Array.from({ length: 4000 }, (_, at) => leaves[Math.floor(at / 1900)] ?? first(leaves))
+  const Data = new UnixFS({ type: 'file', blockSizes: links.map(() => BigInt(150 * 1024)) }).marshal()
+  const Links = links.map(({ cid, bytes }) => ({ Name: '', Hash: cid, Tsize: bytes.length }))
+  const bytes = dagPb.encode({ Data, Links })
+  t.ok(bytes.length > first(leaves).bytes.length, 'a leaf fits into the memory of its root')
+  const root = await cidV0Of(bytes)
+  const blocks = [{ cid: root, bytes }, ...leaves]
+
+  const store = await createEmbeddedFileStore({ folder: t.testdir() })
+  t.teardown(() => store.close())
+  t.match(await store.importCar(root, carOf(root, blocks)), { fileSize: 4000 * 150 * 1024 })
+  const buffers = createBlockBuffers()
+  const hash = createHash('sha256')
+  for await (const piece of store.exportCar(root, { buffers })) {
+    hash.update(piece)
+    buffers.giveBack(piece)
+  }
+  t.equal(hash.digest('hex'), await digestOf(carOf(root, blocks)))
 })
 
 t.test('many files are read at once with few open', async (t) => {

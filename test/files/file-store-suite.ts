@@ -407,7 +407,7 @@ const blockOf = async (bytes: Uint8Array, codec: number): Promise<Block> => {
   return { cid, bytes }
 }
 
-function first<T>(items: readonly T[]): T {
+export function first<T>(items: readonly T[]): T {
   const [item] = items
   if (item === undefined) throw new Error('There is none.')
   return item
