@@ -1,4 +1,4 @@
-import { webcrypto } from 'node:crypto'
+import { hash, webcrypto } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 
@@ -31,6 +31,13 @@ export const blockKey = (cid: CID): string => Buffer.from(cid.multihash.digest).
 export const sha256OffThread = async (bytes: Uint8Array): Promise<Uint8Array> =>
   new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes))
 
-/** Whether `bytes` are the block that `cid`, in an accepted form, names. */
+/**
+ * Whether `bytes` are the block that `cid`, in an accepted form, names. For blocks that come one after another: without
+ * the copy and the way to a thread, the answer is there sooner, but nothing goes on meanwhile (0.2 ms for 256 KiB).
+ */
+export const isBlockOf = (cid: CID, bytes: Uint8Array): boolean =>
+  Buffer.compare(hash('sha256', bytes, 'buffer'), cid.multihash.digest) === 0
+
+/** The same, on a thread of the pool. */
 export const matchesCid = async (cid: CID, bytes: Uint8Array): Promise<boolean> =>
   Buffer.compare(await sha256OffThread(bytes), cid.multihash.digest) === 0

@@ -1,19 +1,25 @@
-import { asyncIterableReader, readBlockHead, readHeader } from '@ipld/car/decoder'
+import { readBlockHead, readHeader } from '@ipld/car/decoder'
 import type { CID } from 'multiformats/cid'
 import { EmrError, isEmrError } from '../errors.js'
 import { abortable } from './abortable.js'
-import { blockKey, MAX_BLOCK_BYTES, matchesCid, normalCid } from './file-block.js'
+import type { BlockBuffers } from './block-buffers.js'
+import { blockKey, isBlockOf, MAX_BLOCK_BYTES, normalCid } from './file-block.js'
 import { checkPlace, decodeFileNode, type PendingLink } from './file-node.js'
 import type { ImportLimits } from './file-store.js'
+import { createPieceReader } from './piece-reader.js'
 
 export interface VerifiedBlock {
   readonly cid: CID
+  /** In memory of `buffers`, and the consumer's until it gives it back; without them in memory of its own. */
   readonly bytes: Uint8Array
 }
 
-type Reader = ReturnType<typeof asyncIterableReader>
+export interface VerifyLimits extends ImportLimits {
+  /** Where the blocks come to lie, for a consumer that gives them back. */
+  readonly buffers?: BlockBuffers | undefined
+}
 
-/** A header of one root is 58 to 61 bytes; a section's CID is at most 38. */
+/** A header of one root is 58 to 61 bytes; a section's CID is at most 38. Nothing else is gathered from pieces. */
 const MAX_HEADER_BYTES = 1024
 
 /**
@@ -28,21 +34,24 @@ const MAX_HEADER_BYTES = 1024
 export async function* verifyCar(
   root: CID,
   source: AsyncIterable<Uint8Array>,
-  { maxBytes = Number.MAX_SAFE_INTEGER, signal }: ImportLimits = {},
+  { maxBytes = Number.MAX_SAFE_INTEGER, signal, buffers }: VerifyLimits = {},
 ): AsyncGenerator<VerifiedBlock, void, undefined> {
   const seen = new Set<string>()
   const pending: PendingLink[] = [{ cid: root, fileSize: undefined, depth: 0 }]
   const isSeen = (link: PendingLink) => seen.has(blockKey(link.cid))
-  for await (const { cid, bytes } of carSections(root, limited(abortable(source, signal), maxBytes))) {
+  for await (const { cid, bytes } of carSections(root, limited(abortable(source, signal), maxBytes), buffers)) {
     let link = pending.pop()
     while (link && isSeen(link) && !sameCid(cid, link.cid)) link = pending.pop()
     if (!link || !sameCid(cid, link.cid)) throw new EmrError('car_foreign_block')
-    if (!(await matchesCid(cid, bytes))) throw new EmrError('wrong_cid')
+    if (!isBlockOf(cid, bytes)) throw new EmrError('wrong_cid')
     const node = decodeFileNode(cid, bytes)
     checkPlace(link, node)
     if (node.fileSize > maxBytes) throw tooLarge(maxBytes)
     for (const child of node.children.toReversed()) pending.push({ ...child, depth: link.depth + 1 })
-    if (seen.has(blockKey(cid))) continue
+    if (seen.has(blockKey(cid))) {
+      buffers?.giveBack(bytes)
+      continue
+    }
     seen.add(blockKey(cid))
     yield { cid, bytes }
   }
@@ -50,56 +59,28 @@ export async function* verifyCar(
 }
 
 /** The sections of a CARv1 whose only root is `root`, blocks not yet checked. */
-async function* carSections(root: CID, source: AsyncIterable<Uint8Array>): AsyncGenerator<VerifiedBlock> {
-  const iterator = source[Symbol.asyncIterator]()
-  let sourceError: unknown
-  let sourceEnded = false
-  const reader = bounded(
-    asyncIterableReader({
-      [Symbol.asyncIterator]: () => ({
-        async next() {
-          try {
-            const next = await iterator.next()
-            if (next.done) sourceEnded = true
-            return next
-          } catch (error) {
-            sourceError = error
-            throw error
-          }
-        },
-      }),
-    }),
-  )
+async function* carSections(
+  root: CID,
+  source: AsyncIterable<Uint8Array>,
+  buffers: BlockBuffers | undefined,
+): AsyncGenerator<VerifiedBlock> {
+  const pieces = source[Symbol.asyncIterator]()
+  const reader = createPieceReader(pieces, MAX_HEADER_BYTES)
   try {
     const { roots } = await readHeader(reader, 1)
     if (roots.length !== 1 || !sameCid(root, roots[0])) throw new EmrError('car_foreign_block')
     while ((await reader.upTo(8)).length > 0) {
       const { cid, blockLength } = await readBlockHead(reader)
       if (blockLength < 0 || blockLength > MAX_BLOCK_BYTES) throw new EmrError('malformed_car')
-      yield { cid, bytes: await reader.exactly(blockLength, true) }
+      const bytes = buffers?.take(blockLength) ?? Buffer.allocUnsafeSlow(blockLength)
+      await reader.fill(bytes)
+      yield { cid, bytes }
     }
   } catch (cause) {
-    if (cause instanceof EmrError || (sourceError !== undefined && cause === sourceError)) throw cause
-    throw new EmrError(sourceEnded ? 'car_incomplete' : 'malformed_car', undefined, {}, { cause })
+    if (cause instanceof EmrError || reader.source === 'failed') throw cause
+    throw new EmrError(reader.source === 'ended' ? 'car_incomplete' : 'malformed_car', undefined, {}, { cause })
   } finally {
-    await iterator.return?.()
-  }
-}
-
-/** The reader, but lengths that the sender writes cannot make it gather more than a block. */
-function bounded(reader: Reader): Reader {
-  let limit = MAX_HEADER_BYTES
-  return {
-    upTo: (length) => reader.upTo(length),
-    async exactly(length, seek) {
-      if (!(length <= limit)) throw new EmrError('malformed_car', 'A length is out of range.')
-      limit = MAX_BLOCK_BYTES
-      return reader.exactly(length, seek)
-    },
-    seek: (length) => reader.seek(length),
-    get pos() {
-      return reader.pos
-    },
+    await pieces.return?.()
   }
 }
 

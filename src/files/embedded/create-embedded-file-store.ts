@@ -4,6 +4,7 @@ import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { EmrError, isEmrError } from '../../errors.js'
 import { throwIfAborted } from '../abortable.js'
+import { createBlockBuffers } from '../block-buffers.js'
 import { blockKey, normalCid } from '../file-block.js'
 import { describeFile } from '../file-node.js'
 import type { FileStore, ReadCall, StoredFile } from '../file-store.js'
@@ -135,9 +136,11 @@ export async function createEmbeddedFileStore({
       return operations.run(caller, (signal) =>
         writing(root, signal, async (writer) => {
           let file: StoredFile | undefined
-          for await (const block of verifyCar(root, source, { signal, maxBytes })) {
+          const buffers = createBlockBuffers()
+          for await (const block of verifyCar(root, source, { signal, maxBytes, buffers })) {
             file ??= describeFile(root, block.bytes)
             await writer.put(block.cid, block.bytes)
+            buffers.giveBack(block.bytes)
           }
           if (!file) throw new EmrError('car_incomplete')
           return file
