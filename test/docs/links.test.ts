@@ -94,6 +94,7 @@ const FOREIGN_FLAGS = new Set([
   '--version',
   '--max-semi-space-size',
   '--heap-growing-percent',
+  '--scavenger-max-new-space-capacity-mb',
   '--runs',
   '--records',
   '--report',
