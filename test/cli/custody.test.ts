@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { isMeant } from '#emrchain/cli/ask-whether.js'
 import { showSteps } from '#emrchain/cli/show-count.js'
+import { parseChainId } from '#emrchain/protocol/cid.js'
 import { errorCodeOf as codeOf, type Person, personOf, type Ran } from '../fixtures/run-cli.js'
 import { agree, folderOf, networkFile, startNode, until } from '../fixtures/start-node.js'
 
@@ -37,8 +38,10 @@ t.test('a record under consent, from its first byte to its end', async (t) => {
   const { id: hospitalId } = await hospital.read('identity', 'register', '--role', 'organisation')
   const { id: greyId } = await grey.read('identity', 'register', '--role', 'doctor')
   await mine()
-  // The custodians are asked in the order of their ids.
-  const [first = '', second = ''] = [...nodes].sort()
+  // The custodians are asked in the order of the bytes of their ids, which is not that of the text.
+  const [first = '', second = ''] = nodes.toSorted((x, y) =>
+    Buffer.compare(parseChainId(x).bytes, parseChainId(y).bytes),
+  )
   const wrong = await ann.run('identity', 'register', '--role', 'patient', '--custodian', hospitalId, '--mine')
   t.match(wrong, { code: 5, stdout: /custodian/ }, 'no node')
   await settled()
