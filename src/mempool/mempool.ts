@@ -69,8 +69,10 @@ export interface Mempool {
    */
   isVerified(id: CID): boolean
   get(id: CID): SignedTransaction | undefined
-  /** One that waits, is about to, or that a block took in a moment ago. */
+  /** One that waits, or that a block took in a moment ago. It is on disk: whoever is given it may count on it. */
   recall(id: CID): SignedTransaction | undefined
+  /** The same, or one that is on its way to the disk: a block may hold it, but nobody is to be told that it is here. */
+  known(id: CID): SignedTransaction | undefined
   /** All of them, oldest first. */
   all(): Iterable<SignedTransaction>
   /** Number of transactions, and the sum of their bytes. */
@@ -182,6 +184,10 @@ export function createMempool(
     },
     get: (id) => waiting.get(idKey(id)),
     recall(id) {
+      const key = idKey(id)
+      return waiting.get(key) ?? recent.get(key)
+    },
+    known(id) {
       const key = idKey(id)
       return waiting.get(key) ?? arriving.get(key)?.transaction ?? recent.get(key)
     },

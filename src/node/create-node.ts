@@ -190,8 +190,8 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
       book,
       policy,
       gossip: {
-        findTransaction: (id) => records.transaction(id),
-        knowsTransaction: (id) => mempool.recall(id) !== undefined || isOnChain(id),
+        findTransaction: async (id) => mempool.known(id) ?? records.transaction(id),
+        knowsTransaction: (id) => mempool.known(id) !== undefined || isOnChain(id),
         hasBlock: (id) => store.stored(id) !== undefined,
         addTransaction: (transaction, from) => records.submit(transaction, from),
         addBlock: (block, from) => submitBlocks([block], from),

@@ -50,7 +50,7 @@ export interface RecordService {
   ): Promise<Submitted & { nextIndex: number }>
   find(query: { name: string; user_id?: string }): Promise<RecordOnChain[]>
   status(id: CID): Promise<TransactionStatus | undefined>
-  /** A transaction that is pending or on the chain; without a look at the disk where either is new. */
+  /** A transaction that is on disk, pending or on the chain; nothing is read where either is new. */
   transaction(id: CID): Promise<SignedTransaction | undefined>
   /**
    * Those of these transactions that are pending or on the chain, in this order, as many as one answer takes.

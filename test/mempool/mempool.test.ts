@@ -152,7 +152,8 @@ t.test('what a block took in is recalled for a while, within bounds, and waits n
     const { mempool } = setUp({}, [], limits)
     for (const { bytes } of [first, second]) await mempool.add(bytes)
     const adding = mempool.add(third)
-    t.equal(mempool.recall(third.id), third, 'a block may hold it already')
+    t.equal(mempool.known(third.id), third, 'a block may hold it already')
+    t.equal(mempool.recall(third.id), undefined, 'it is not on disk, and no other node may count on it')
     mempool.follow({ taken: [first.id, second.id, third.id], returned: [] })
     await adding
     t.same(mempool.size(), { transactions: 0, bytes: 0 }, 'what a block took before it was on disk waits for none')
