@@ -38,7 +38,7 @@ const HEIGHT_AT = 1 + DIGEST_LENGTH
 const POSITION_AT = HEIGHT_AT + 4
 /** Bytes of a position in a key. */
 export const POSITION_LENGTH = 3
-export const LAST_POSITION = 2 ** (8 * POSITION_LENGTH) - 1
+const LAST_POSITION = 2 ** (8 * POSITION_LENGTH) - 1
 const ROW_LENGTH = POSITION_AT + POSITION_LENGTH
 const LAST_HEIGHT = 2 ** 32 - 1
 

@@ -4,14 +4,13 @@
  * compares with the second, so that two ids that begin alike are not taken for each other.
  */
 import type { CID } from 'multiformats/cid'
-import { EmrError } from '../errors.js'
 import { equalBytes } from '../protocol/canonical.js'
 import { CHAIN_CID_LENGTH, chainCidAt, cidOfDigest } from '../protocol/cid.js'
 import type { IndexedBlock } from './block-entry.js'
 import type { Database, Writes } from './database.js'
 import { joinKey, keyAfter, shortKey } from './keys.js'
 import { indexPrefix } from './layout.js'
-import { type ChainPosition, LAST_POSITION, POSITION_LENGTH } from './lookup-table.js'
+import { type ChainPosition, POSITION_LENGTH } from './lookup-table.js'
 import type { Place } from './section.js'
 
 /** A transaction of a stored block, with the place of its section. */
@@ -62,10 +61,9 @@ const encodePart = ({ entry, transactions }: IndexedBlock, from: number): Uint8A
   return bytes
 }
 
-/** Adds the transactions of a block that is new in the chain file. Their sections lie side by side. */
+/** Adds the transactions of a block that is new in the chain file: 40,000 at most, whose sections lie side by side. */
 export const addTransactions = (writes: Writes, block: IndexedBlock): void => {
   const { entry, transactions } = block
-  if (transactions.length > LAST_POSITION) throw new EmrError('internal', 'A block has too many transactions.')
   for (const [position, { id }] of transactions.entries()) writes.put(rowKey(id, entry.offset, position), nothing)
   for (let from = 0; from < transactions.length; from += PART) {
     writes.put(partKey(entry.offset, from / PART), encodePart(block, from))
