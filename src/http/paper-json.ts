@@ -1,8 +1,7 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
 import type { BlockPlace, RecordOnChain } from '../node/record-on-chain.js'
 import type { Block } from '../protocol/block.js'
-import { cidToHex } from '../protocol/cid.js'
-import { fileCidText } from '../protocol/file-cid-text.js'
+import { cidToHex, decodeFileCid } from '../protocol/cid.js'
 import { clearLabelOf, fileOf, type SignedTransaction } from '../protocol/transaction.js'
 import { type Static, Type } from '../typebox.js'
 
@@ -65,7 +64,7 @@ export function paperTransaction(transaction: SignedTransaction): PaperTransacti
     EHR_name: label?.EHR_name ?? null,
     file_name: label?.file_name ?? null,
     id: id.toString(),
-    ipfs_hash: file ? fileCidText(file) : null,
+    ipfs_hash: file ? decodeFileCid(file).toString() : null,
     signer: bytesToHex(from),
     size: label ? String(label.size) : null,
     user_id: label?.user_id ?? null,
@@ -89,7 +88,7 @@ export function recordMatch({ transaction, block, confirmations }: RecordOnChain
   const [label, file] = [clearLabelOf(transaction), fileOf(transaction)]
   if (!label || !file) return undefined
   return {
-    'File info': { Hash: fileCidText(file), Name: label.file_name, Size: String(label.size) },
+    'File info': { Hash: decodeFileCid(file).toString(), Name: label.file_name, Size: String(label.size) },
     EHR_name: label.EHR_name,
     user_id: label.user_id,
     block: blockPlace(block.header),

@@ -1,10 +1,7 @@
-import { CID } from 'multiformats/cid'
 import t from 'tap'
-import { sha256 } from '#emrchain/crypto/hash.js'
 import { encodeTransactionList, headerSections } from '#emrchain/protocol/block.js'
 import { decodeCanonical, encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { cidOf } from '#emrchain/protocol/cid.js'
-import { fileCidText } from '#emrchain/protocol/file-cid-text.js'
 import { readPlainHeader, readPlainSignature } from '#emrchain/protocol/header-layout.js'
 import { transactionClaim } from '#emrchain/protocol/transaction.js'
 import { readPlainRecord, withoutSignature } from '#emrchain/protocol/transaction-layout.js'
@@ -84,20 +81,6 @@ t.test(
     t.ok(plain > 50_000 && general > 5_000, `${plain} read, ${general} left`)
   },
 )
-
-t.test('the text of the CID of a file is that of the library', async (t) => {
-  const digest = (fill: number) => Buffer.concat([Uint8Array.of(0x12, 32), new Uint8Array(32).fill(fill)])
-  const others = Array.from({ length: 1_000 }, (_, at) =>
-    Buffer.concat([Uint8Array.of(0x12, 32), sha256(Buffer.from(`${at}`))]),
-  )
-  const v1 = CID.createV1(0x55, CID.decode(digest(5)).multihash).bytes
-  for (const bytes of [digest(0), digest(1), digest(0xff), ...others, v1]) {
-    const text = CID.decode(bytes).toString()
-    if (fileCidText(bytes) !== text) t.fail(text)
-  }
-  t.throws(() => fileCidText(digest(3).subarray(0, 33)), { code: 'malformed_cid' })
-  t.throws(() => fileCidText(new Uint8Array(34)), { code: 'malformed_cid' })
-})
 
 t.test('what is signed is the encoding without the signature', async (t) => {
   for (const record of records) {
