@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import { EmrError } from '../errors.js'
 import { failpoint } from '../failpoint.js'
-import type { CommitReply, CommitRequest, PageWrite } from './pages.js'
+import { type PageWrite, packWrites } from './page-writes.js'
+import type { CommitReply, CommitRequest } from './pages.js'
 
 /** Writes transactions of one database off the main thread; those that are asked for meanwhile share the next commit. */
 export interface CommitThread {
@@ -70,8 +71,8 @@ export const createCommitThread = (folder: string, durable: boolean): CommitThre
     queued = []
     worker ??= start()
     worker.ref()
-    const request: CommitRequest = underWay.flatMap(({ writes }) => writes)
-    worker.postMessage(request)
+    const request = packWrites(underWay.flatMap(({ writes }) => writes))
+    worker.postMessage(request satisfies CommitRequest, [request.buffer])
     failpoint('commit.sent')
   }
 

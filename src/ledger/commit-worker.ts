@@ -4,6 +4,7 @@
  * leaves rejections that nobody can handle.)
  */
 import { parentPort, workerData } from 'node:worker_threads'
+import { unpackWrites } from './page-writes.js'
 import { type CommitReply, type CommitRequest, openPages, putAll } from './pages.js'
 
 const port = parentPort
@@ -14,7 +15,7 @@ const pages = openPages(folder, { durable })
 
 const commit = (request: Exclude<CommitRequest, 'close'>): CommitReply => {
   try {
-    pages.transactionSync(() => putAll(pages, request))
+    pages.transactionSync(() => putAll(pages, unpackWrites(request)))
     return { done: true }
   } catch (error) {
     const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null

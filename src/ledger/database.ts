@@ -16,7 +16,8 @@ import { inspectDatabase, markClean, markDamaged, markOpen } from './database-se
 import { isDiskFull, toDiskError } from './disk-error.js'
 import { syncFolder } from './durable-file.js'
 import { databasePaths, ownerKey } from './layout.js'
-import { openPages, type Pages, type PageWrite, putAll } from './pages.js'
+import type { PageWrite } from './page-writes.js'
+import { openPages, type Pages, putAll } from './pages.js'
 
 export interface Row {
   readonly key: Uint8Array

@@ -1,13 +1,11 @@
 /** The options and shapes that every thread and process that opens an LMDB folder must agree on. */
 import { open, type RootDatabase } from 'lmdb'
+import type { PackedWrites, PageWrite } from './page-writes.js'
 
 export type Pages = RootDatabase<Buffer, Uint8Array>
 
-/** One put, or one removal where the value is null. Values are sealed. */
-export type PageWrite = readonly [key: Uint8Array, value: Uint8Array | null]
-
 /** What the commit thread is asked: a transaction, or to end. */
-export type CommitRequest = readonly PageWrite[] | 'close'
+export type CommitRequest = PackedWrites | 'close'
 
 export type CommitReply = { readonly done: true } | { readonly done: false; readonly code: number | string | null }
 
@@ -24,7 +22,7 @@ export const openPages = (folder: string, options: { durable: boolean } | { read
   })
 
 /** To be called within a transaction. */
-export const putAll = (pages: Pages, writes: readonly PageWrite[]): void => {
+export const putAll = (pages: Pages, writes: Iterable<PageWrite>): void => {
   for (const [key, value] of writes) {
     if (value) pages.putSync(key, Buffer.from(value.buffer, value.byteOffset, value.byteLength))
     else pages.removeSync(key)

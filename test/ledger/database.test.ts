@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createDatabase, type Database, type DatabaseOptions, openDatabase } from '#emrchain/ledger/database.js'
 import { databasePaths } from '#emrchain/ledger/layout.js'
+import { packWrites, unpackWrites } from '#emrchain/ledger/page-writes.js'
 import { openExample } from './example-chain.js'
 
 const key = (name: string): Uint8Array => Buffer.from(`x${name}`)
@@ -149,6 +150,22 @@ for (const durable of [true, false]) {
     },
   )
 }
+
+t.test('writes go to the thread that commits as they are, and alone', async (t) => {
+  const pool = Buffer.alloc(8_192, 7)
+  const writes = [
+    [pool.subarray(0, 9), pool.subarray(9, 300)],
+    [pool.subarray(5, 6), null],
+    [Buffer.from('name'), new Uint8Array(0)],
+    [Buffer.from('long'), new Uint8Array(100_000).fill(1)],
+  ] as const
+  const packed = packWrites(writes)
+  t.equal(packed.buffer.byteLength, packed.length, 'nothing that lies beside them is moved')
+  const same = (list: Iterable<readonly [Uint8Array, Uint8Array | null]>) =>
+    [...list].map(([key, value]) => [Buffer.from(key), value && Buffer.from(value)])
+  t.same(same(unpackWrites(packed)), same(writes))
+  t.same([...unpackWrites(packWrites([]))], [])
+})
 
 t.test('the digest of an earlier version is read', async (t) => {
   const options = { folder: join(t.testdir(), 'db'), durable: true, owner: 'me' }
