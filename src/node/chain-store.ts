@@ -1,14 +1,17 @@
+import type { CID } from 'multiformats/cid'
 import type { ChainStore, StoredBlock } from '../chain/chain-store.js'
 import type { BlockEntry } from '../ledger/block-entry.js'
 import type { Ledger } from '../ledger/ledger.js'
-import { blockSections, signedHeaderFromSections } from '../protocol/block.js'
+import { type Block, blockSections, signedHeaderFromSections } from '../protocol/block.js'
 import { cidOf } from '../protocol/cid.js'
 import { decodeHeader } from '../protocol/header.js'
+import { createAbsences } from './absences.js'
 import { type NetworkBlocks, storedBlockFrom } from './block-facts.js'
 
 /** The ledger as the chain sees it: blocks instead of sections. */
 export function createChainStore(ledger: Ledger, { factsOf }: Pick<NetworkBlocks, 'factsOf'>): ChainStore {
   let tip: StoredBlock | undefined
+  const absences = createAbsences()
 
   return {
     tip() {
@@ -21,8 +24,14 @@ export function createChainStore(ledger: Ledger, { factsOf }: Pick<NetworkBlocks
       return entry && toStoredBlock(entry)
     },
     idAt: (height) => ledger.blockAt(height)?.id,
-    placeOf: (transaction) => ledger.confirmation(transaction),
-    holdersOf: (transaction) => ledger.appearances(transaction).map(({ block }) => block),
+    placeOf(transaction) {
+      if (absences.has(transaction)) return undefined
+      if (ledger.appearances(transaction).length > 0) return ledger.confirmation(transaction)
+      absences.add(transaction)
+      return undefined
+    },
+    holdersOf: (transaction) =>
+      absences.has(transaction) ? [] : ledger.appearances(transaction).map(({ block }) => block),
     readBlock: async (id) => storedBlockFrom(await ledger.readBlockSections(id)),
     contract: ledger.contract,
     undoAt: ledger.undoAt,
@@ -32,10 +41,16 @@ export function createChainStore(ledger: Ledger, { factsOf }: Pick<NetworkBlocks
       return sections.slice(0, -3).map(({ cid }) => cid)
     },
     append: (blocks) =>
-      ledger.appendBlocks(blocks.map((block) => ({ sections: blockSections(block), facts: factsOf(block) }))),
+      absences.end(idsOf(blocks), () =>
+        ledger.appendBlocks(blocks.map((block) => ({ sections: blockSections(block), facts: factsOf(block) }))),
+      ),
     switchTip: ({ tip, taken, returned }) =>
       ledger.moveTip(tip, { remove: taken, restore: returned.map(({ id, bytes }) => ({ id, bytes })) }),
   }
+}
+
+function* idsOf(blocks: readonly Block[]): Generator<CID> {
+  for (const { transactions } of blocks) for (const { id } of transactions) yield id
 }
 
 function toStoredBlock(entry: BlockEntry): StoredBlock {

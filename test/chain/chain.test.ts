@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import type { Chain, TipChanged } from '#emrchain/chain/chain.js'
 import { verifyChain } from '#emrchain/chain/verify-chain.js'
@@ -113,6 +114,38 @@ t.test('a record that both branches hold stays where it is', async (t) => {
   await chain.addBlock(second)
   t.match(store.placeOf(shared.id), { height: 1, position: 1 })
   t.same([...ledger.state.pending()], [])
+})
+
+t.test('what no block held is found as soon as one holds it', async (t) => {
+  const { chain, store } = await openChain(t, maker)
+  const [record, other] = [maker.record('asked for early'), maker.record('on a branch')]
+  const nowhere = () => [store.placeOf(record.id), store.placeOf(other.id), store.holdersOf(record.id).length]
+  t.same(nowhere(), [undefined, undefined, 0])
+  t.same(nowhere(), [undefined, undefined, 0], 'nor when it is asked again')
+
+  const first = maker.block(genesis, [record])
+  const adding = chain.addBlock(first)
+  // Asked all the while the block is being written.
+  let isAdded = false
+  void adding.finally(() => {
+    isAdded = true
+  })
+  while (!isAdded) {
+    store.placeOf(record.id)
+    await setImmediate()
+  }
+  t.equal(await adding, 'connected')
+  t.match(store.placeOf(record.id), { height: 1, position: 0 })
+  t.same(store.holdersOf(record.id).map(String), [String(first.header.id)])
+  await t.rejects(chain.addBlock(maker.block(first.header, [record])), { code: 'block_duplicate_transaction' })
+
+  const branch = [maker.block(genesis, [other])]
+  branch.push(maker.block(branch[0]?.header ?? genesis, []))
+  for (const block of branch) await chain.addHeaders([block])
+  for (const block of branch) await chain.addBlock(block)
+  t.match(store.placeOf(other.id), { height: 1, position: 0 })
+  t.equal(store.placeOf(record.id), undefined, 'its block is off the main chain')
+  t.same(store.holdersOf(record.id).map(String), [String(first.header.id)], 'and still there')
 })
 
 t.test('an invalid block in the middle of a heavier branch', async (t) => {
