@@ -3,7 +3,7 @@ import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 import { type Block, encodeTransactionList, type SignedHeader } from './block.js'
 import { equalBytes } from './canonical.js'
-import { cidOf, cidOfKey, idKey } from './cid.js'
+import { cidOf, cidOfDigest, idKey } from './cid.js'
 import { decodeHeader } from './header.js'
 import { type AnnouncedBlock, MAX_ANNOUNCED_IDS } from './peer-messages.js'
 
@@ -32,14 +32,16 @@ export function readAnnouncedBlock(announced: AnnouncedBlock): SignedHeader & { 
 const DIGEST_LENGTH = 32
 
 function readIds(base64: string): CID[] {
-  let digests: string
+  let text: string
   try {
-    digests = atob(base64)
+    text = atob(base64)
   } catch (cause) {
     throw new EmrError('block_wrong_list', 'It is not base64.', {}, { cause })
   }
-  if (digests.length % DIGEST_LENGTH !== 0) throw new EmrError('block_wrong_list', 'An id is cut off.')
+  if (text.length % DIGEST_LENGTH !== 0) throw new EmrError('block_wrong_list', 'An id is cut off.')
+  const digests = new Uint8Array(text.length)
+  for (let at = 0; at < text.length; at++) digests[at] = text.charCodeAt(at)
   return Array.from({ length: digests.length / DIGEST_LENGTH }, (_, at) =>
-    cidOfKey(digests.slice(at * DIGEST_LENGTH, (at + 1) * DIGEST_LENGTH)),
+    cidOfDigest(digests.subarray(at * DIGEST_LENGTH, (at + 1) * DIGEST_LENGTH)),
   )
 }
