@@ -3,7 +3,7 @@ import type { CID } from 'multiformats/cid'
 import { isEmrError } from '../errors.js'
 import { announcedBlock, readAnnouncedBlock } from '../protocol/announced-block.js'
 import type { Block } from '../protocol/block.js'
-import { parseChainId } from '../protocol/cid.js'
+import { cidToHex, parseChainId } from '../protocol/cid.js'
 import type { Announcement, AnnouncementAnswer } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import { type BlockFetcherDependencies, createBlockFetcher } from './block-fetcher.js'
@@ -109,12 +109,12 @@ export function createGossip(dependencies: GossipDependencies): Gossip {
 
   return {
     async announceTransaction({ id }, from) {
-      const text = id.toString()
-      await Promise.all(unaware(text, from).map((peer) => announcer.tell(peer, text)))
+      const name = cidToHex(id)
+      await Promise.all(unaware(name, from).map((peer) => announcer.tell(peer, name)))
     },
 
     async announceBlock(block, from) {
-      const id = block.header.id.toString()
+      const id = cidToHex(block.header.id)
       const told = unaware(id, from)
       if (told.length === 0) return
       const announcement = { transactions: [], blocks: [announcedBlock(block)] }
@@ -126,12 +126,15 @@ export function createGossip(dependencies: GossipDependencies): Gossip {
       const ids = announcement.transactions.map(parseChainId)
       const offered = announcement.blocks.map(readAnnouncedBlock)
       const blockIds = offered.map(({ header }) => header.id)
-      for (const id of [...ids, ...blockIds]) inventory.add(from, id.toString())
-      for (const id of ids) announcer.has(from, id.toString())
+      for (const id of blockIds) inventory.add(from, cidToHex(id))
+      for (const name of ids.map(cidToHex)) {
+        inventory.add(from, name)
+        announcer.has(from, name)
+      }
       const fetched = [transactions.want(ids, from), ...offered.map((block) => blocks.want(block, from))]
       await atMost(ANSWER_TIME, Promise.all(fetched))
       const lacking = [...ids.filter((id) => !knowsTransaction(id)), ...blockIds.filter((id) => !hasBlock(id))]
-      return { lacking: lacking.map(String) }
+      return { lacking: lacking.map(cidToHex) }
     },
 
     wantTransactions: transactions.want,

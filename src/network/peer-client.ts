@@ -6,6 +6,7 @@ import { EmrError, isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import { decodeBlocks, decodeHeaders } from '../protocol/car.js'
 import { isCertificateError } from '../protocol/certificate-errors.js'
+import { cidToHex } from '../protocol/cid.js'
 import {
   type Announcement,
   AnnouncementAnswer,
@@ -245,7 +246,7 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
       return parsed(AnnouncementAnswer, text)
     },
     async transactions(peer, ids) {
-      const asked = json({ ids: ids.map(String) })
+      const asked = json({ ids: ids.map(cidToHex) })
       const { text } = await post(peer, '/transactions/fetch', asked, 'application/json', limits.fetchTimeout)
       return wellFormed(() => readGivenTransactions(text, ids))
     },

@@ -8,6 +8,7 @@ import { createTransactionFetcher, DEFAULT_FETCH_LIMITS } from '#emrchain/networ
 import { announcedBlock } from '#emrchain/protocol/announced-block.js'
 import type { Block } from '#emrchain/protocol/block.js'
 import { decodeCar, encodeCar } from '#emrchain/protocol/car.js'
+import { cidToHex } from '#emrchain/protocol/cid.js'
 import { MAX_ANNOUNCED, MAX_ANNOUNCED_IDS } from '#emrchain/protocol/peer-messages.js'
 import type { SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker } from '../fixtures/block-maker.js'
@@ -183,7 +184,7 @@ t.test('nothing is fetched for a header without work', async (t) => {
   const before = peer.asked.length
   const unmined = maker.block(maker.genesis, [maker.record('MRI')], { unmined: true })
   const answer = await announce(node, peer, { blocks: [announcedBlock(unmined)] })
-  t.match(answer, { status: 200, body: { lacking: [unmined.header.id.toString()] } })
+  t.match(answer, { status: 200, body: { lacking: [cidToHex(unmined.header.id)] } })
   t.equal(failureOf(node, peer.url), 'header_insufficient_work')
   t.equal(peer.asked.length, before)
 })
