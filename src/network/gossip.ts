@@ -3,10 +3,11 @@ import type { CID } from 'multiformats/cid'
 import { isEmrError } from '../errors.js'
 import { announcedBlock, readAnnouncedBlock } from '../protocol/announced-block.js'
 import type { Block } from '../protocol/block.js'
-import { cidToHex, parseChainId } from '../protocol/cid.js'
+import { parseChainId } from '../protocol/cid.js'
 import type { Announcement, AnnouncementAnswer } from '../protocol/peer-messages.js'
 import type { SignedTransaction } from '../protocol/transaction.js'
 import { type BlockFetcherDependencies, createBlockFetcher } from './block-fetcher.js'
+import { idText } from './id-text.js'
 import { createInventory } from './inventory.js'
 import type { PeerClient } from './peer-client.js'
 import { createRelay } from './relay.js'
@@ -109,12 +110,12 @@ export function createGossip(dependencies: GossipDependencies): Gossip {
 
   return {
     async announceTransaction({ id }, from) {
-      const name = cidToHex(id)
+      const name = idText(id)
       await Promise.all(unaware(name, from).map((peer) => announcer.tell(peer, name)))
     },
 
     async announceBlock(block, from) {
-      const id = cidToHex(block.header.id)
+      const id = idText(block.header.id)
       const told = unaware(id, from)
       if (told.length === 0) return
       const announcement = { transactions: [], blocks: [announcedBlock(block)] }
@@ -126,15 +127,15 @@ export function createGossip(dependencies: GossipDependencies): Gossip {
       const ids = announcement.transactions.map(parseChainId)
       const offered = announcement.blocks.map(readAnnouncedBlock)
       const blockIds = offered.map(({ header }) => header.id)
-      for (const id of blockIds) inventory.add(from, cidToHex(id))
-      for (const name of ids.map(cidToHex)) {
+      for (const id of blockIds) inventory.add(from, idText(id))
+      for (const name of ids.map(idText)) {
         inventory.add(from, name)
         announcer.has(from, name)
       }
       const fetched = [transactions.want(ids, from), ...offered.map((block) => blocks.want(block, from))]
       await atMost(ANSWER_TIME, Promise.all(fetched))
       const lacking = [...ids.filter((id) => !knowsTransaction(id)), ...blockIds.filter((id) => !hasBlock(id))]
-      return { lacking: lacking.map(cidToHex) }
+      return { lacking: lacking.map(idText) }
     },
 
     wantTransactions: transactions.want,

@@ -6,7 +6,6 @@ import { EmrError, isEmrError } from '../errors.js'
 import type { Block, SignedHeader } from '../protocol/block.js'
 import { decodeBlocks, decodeHeaders } from '../protocol/car.js'
 import { isCertificateError } from '../protocol/certificate-errors.js'
-import { cidToHex } from '../protocol/cid.js'
 import {
   type Announcement,
   AnnouncementAnswer,
@@ -24,6 +23,7 @@ import { Type, Value } from '../typebox.js'
 import type { AddressPolicy } from './address-policy.js'
 import { readGivenBlock, readGivenTransactions } from './given-items.js'
 import { createGuardedConnector, type ResolveAll } from './guarded-connector.js'
+import { idText } from './id-text.js'
 
 /** How long a peer may take, in ms, and how much it may send, in bytes. */
 export interface ClientLimits {
@@ -246,7 +246,7 @@ export function createPeerClient(dependencies: PeerClientDependencies, limits = 
       return parsed(AnnouncementAnswer, text)
     },
     async transactions(peer, ids) {
-      const asked = json({ ids: ids.map(cidToHex) })
+      const asked = json({ ids: ids.map(idText) })
       const { text } = await post(peer, '/transactions/fetch', asked, 'application/json', limits.fetchTimeout)
       return wellFormed(() => readGivenTransactions(text, ids))
     },
