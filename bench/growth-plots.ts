@@ -7,6 +7,8 @@ export interface Growth {
   /** In s. */
   readonly start: readonly number[]
   readonly close: readonly number[]
+  /** Start without an index. */
+  readonly rebuild: readonly number[]
   /** In MiB. */
   readonly resident: readonly number[]
   readonly own: readonly number[]

@@ -64,6 +64,7 @@ export const growthBenchmark: Benchmark = async ({ folder, runs, records, isQuic
       ...(await measureLookups(data, { network, size, ids, runs })),
       ...diskOf(data, size),
       ...(await measureReading(data, { network, size, height, runs: size > MOST_REPEATED ? 1 : runs })),
+      rebuild: await measureRebuilds(data, { network, runs: size > MOST_REPEATED ? 1 : runs }),
     })
     for (const { what, median, unit } of grown.slice(-1).flatMap(figuresOf)) say(`growth: ${what}: ${median} ${unit}`)
     began = performance.now()
@@ -77,6 +78,7 @@ function figuresOf(grown: Growth): Figure[] {
     figure(`${grown.size.toLocaleString('en')} records: ${what}`, unit, values)
   return [
     at('start until it answers', 's', grown.start),
+    at('start that makes the index anew', 's', grown.rebuild),
     at('close', 's', grown.close),
     at('memory at rest', 'MiB', grown.resident),
     at('of it the process itself, no mapped files', 'MiB', grown.own),
@@ -108,6 +110,24 @@ async function measureStarts(data: string, { network, runs }: { network: string;
     close.push((performance.now() - before) / 1_000)
   }
   return { start, close, resident, own }
+}
+
+/** Seconds until a node answers that finds no index: the whole chain is read, its index made and synced. */
+async function measureRebuilds(data: string, { network, runs }: { network: string; runs: number }): Promise<number[]> {
+  const { index } = dataFolderPaths(data)
+  const kept = `${data}.index`
+  const times: number[] = []
+  renameSync(index, kept)
+  for (let run = 0; run < runs; run++) {
+    rmSync(index, { recursive: true, force: true })
+    const began = performance.now()
+    const node = await startNodeProcess({ DATA: data, NETWORK: network })
+    times.push((performance.now() - began) / 1_000)
+    await node.end('SIGTERM')
+  }
+  rmSync(index, { recursive: true })
+  renameSync(kept, index)
+  return times
 }
 
 interface LookupOptions {
