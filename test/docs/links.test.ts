@@ -95,6 +95,8 @@ const FOREIGN_FLAGS = new Set([
   '--max-semi-space-size',
   '--heap-growing-percent',
   '--scavenger-max-new-space-capacity-mb',
+  '--single-threaded-gc',
+  '--silent',
   '--runs',
   '--records',
   '--report',
