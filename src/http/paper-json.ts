@@ -1,7 +1,9 @@
-import { bytesToHex } from '@noble/hashes/utils.js'
+import { base32 } from 'multiformats/bases/base32'
+import { base58btc } from 'multiformats/bases/base58'
+import type { CID } from 'multiformats/cid'
 import type { BlockPlace, RecordOnChain } from '../node/record-on-chain.js'
 import type { Block } from '../protocol/block.js'
-import { cidToHex, decodeFileCid } from '../protocol/cid.js'
+import { decodeFileCid } from '../protocol/cid.js'
 import { clearLabelOf, fileOf, type SignedTransaction } from '../protocol/transaction.js'
 import { type Static, Type } from '../typebox.js'
 
@@ -47,6 +49,13 @@ export const RecordMatch = Type.Object({
 })
 export type RecordMatch = Static<typeof RecordMatch>
 
+/** By Buffer, which makes no text for each byte: an answer may be full of these. */
+const hexOf = ({ buffer, byteOffset, length }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, length).toString('hex')
+
+/** As `CID.toString` has it, without the note of each text that it keeps beside its CID: nobody asks these twice. */
+const textOf = ({ version, bytes }: CID): string => (version === 0 ? base58btc.baseEncode(bytes) : base32.encode(bytes))
+
 /** Index of a block in the paper's count, which begins with 1. */
 export const paperIndex = (header: { height: number }): number => header.height + 1
 
@@ -63,9 +72,9 @@ export function paperTransaction(transaction: SignedTransaction): PaperTransacti
   return {
     EHR_name: label?.EHR_name ?? null,
     file_name: label?.file_name ?? null,
-    id: id.toString(),
-    ipfs_hash: file ? decodeFileCid(file).toString() : null,
-    signer: bytesToHex(from),
+    id: textOf(id),
+    ipfs_hash: file ? textOf(decodeFileCid(file)) : null,
+    signer: hexOf(from),
     size: label ? String(label.size) : null,
     user_id: label?.user_id ?? null,
   }
@@ -73,11 +82,11 @@ export function paperTransaction(transaction: SignedTransaction): PaperTransacti
 
 export function paperBlock({ header, transactions }: Pick<Block, 'header' | 'transactions'>): PaperBlock {
   return {
-    hash: cidToHex(header.id),
+    hash: hexOf(header.id.multihash.digest),
     index: paperIndex(header),
-    miner: bytesToHex(header.miner),
+    miner: hexOf(header.miner),
     nonce: header.nonce,
-    previous_hash: header.height === 0 ? '0' : cidToHex(header.parent),
+    previous_hash: header.height === 0 ? '0' : hexOf(header.parent.multihash.digest),
     timestamp: paperTimestamp(header.time),
     transactions: transactions.map(paperTransaction),
   }
@@ -88,17 +97,17 @@ export function recordMatch({ transaction, block, confirmations }: RecordOnChain
   const [label, file] = [clearLabelOf(transaction), fileOf(transaction)]
   if (!label || !file) return undefined
   return {
-    'File info': { Hash: decodeFileCid(file).toString(), Name: label.file_name, Size: String(label.size) },
+    'File info': { Hash: textOf(decodeFileCid(file)), Name: label.file_name, Size: String(label.size) },
     EHR_name: label.EHR_name,
     user_id: label.user_id,
     block: blockPlace(block.header),
     confirmations,
-    transaction: transaction.id.toString(),
+    transaction: textOf(transaction.id),
   }
 }
 
 export const blockPlace = (header: BlockPlace['header']): RecordMatch['block'] => ({
   index: paperIndex(header),
-  hash: cidToHex(header.id),
+  hash: hexOf(header.id.multihash.digest),
   timestamp: paperTimestamp(header.time),
 })
