@@ -7,12 +7,14 @@ import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { EmrNode } from '../node/emr-node.js'
 import { VERSION } from '../node/version.js'
 import { type AccessRules, guardRequests, requireDeclaredAccess } from './access.js'
+import { createChainJson } from './chain-json.js'
 import { createMetrics } from './create-metrics.js'
 import { answerBadAddress, answerBadRequest, registerErrorReplies } from './error-replies.js'
 import { guardReaders } from './guard-readers.js'
 import { DEFAULT_REQUEST_LIMITS, limitRequests, type RequestLimits } from './limit-requests.js'
 import type { Tls } from './load-tls.js'
 import { logRequests } from './log-requests.js'
+import { prepareChainJson } from './prepare-chain-json.js'
 import type { TypedServer } from './route.js'
 import { announcementRoutes } from './routes/announcements.js'
 import { blockRoutes } from './routes/blocks.js'
@@ -70,7 +72,8 @@ export async function buildServer(
   ).withTypeProvider<TypeBoxTypeProvider>()
   server.setValidatorCompiler(validateRequests)
 
-  const metricRoutes = createMetrics(server, node)
+  const chainJson = createChainJson(node)
+  const metricRoutes = createMetrics(server, node, chainJson)
   logRequests(server)
   await limitRequests(server, requestLimits)
   guardRequests(server, access)
@@ -112,7 +115,7 @@ export async function buildServer(
   server.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, () => server.swagger())
   for (const routes of [
     paperFileRoutes,
-    paperChainRoutes,
+    (server: TypedServer) => paperChainRoutes(server, node, chainJson),
     paperNodeRoutes,
     transactionRoutes,
     consentRoutes,
@@ -129,6 +132,7 @@ export async function buildServer(
   ]) {
     routes(server, node)
   }
+  prepareChainJson(server, chainJson, node)
   await server.ready()
   return server
 }

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { EmrNode } from '../node/emr-node.js'
 import type { NodeStatus } from '../node/node-status.js'
 import { Type } from '../typebox.js'
+import type { ChainJson } from './chain-json.js'
 import { type NodeMetric, nodeMetrics } from './node-metrics.js'
 import { createProcessMetrics } from './process-metrics.js'
 import { problems, routeOf, type TypedServer } from './route.js'
@@ -18,12 +19,21 @@ const ENDLESS = new Set(['/events'])
  *
  * Called before the routes are made, so that each of them is measured; returns what makes the route itself.
  */
-export function createMetrics(server: TypedServer, node: EmrNode): (server: TypedServer) => void {
+export function createMetrics(
+  server: TypedServer,
+  node: EmrNode,
+  chainJson: Pick<ChainJson, 'keptBlocks'>,
+): (server: TypedServer) => void {
   const registry = new Registry()
   const setters = nodeMetrics.map((metric) => setterOf(metric, registry))
   const ofProcess = createProcessMetrics(registry)
   server.addHook('onClose', async () => ofProcess.close())
 
+  const keptBlocks = new Gauge({
+    name: 'emrchain_chain_text_blocks',
+    help: 'Blocks that are kept as text for get_chain.',
+    registers: [registry],
+  })
   const durations = new Histogram({
     name: 'emrchain_http_request_duration_seconds',
     help: 'Time from the head of a request to the end of its answer, by route and class of status.',
@@ -55,6 +65,7 @@ export function createMetrics(server: TypedServer, node: EmrNode): (server: Type
       async (_request, reply) => {
         const [status] = await Promise.all([node.status(), ofProcess.update()])
         for (const set of setters) set(status)
+        keptBlocks.set(chainJson.keptBlocks())
         reply.type(registry.contentType)
         return registry.metrics()
       },

@@ -43,8 +43,11 @@ export interface ChainFile {
    * @throws chain_damaged if another section is there or it does not match its CID
    */
   read(cid: CID, offset: number, length: number): Promise<Uint8Array>
-  /** The sections that fill this range exactly, each checked against its CID. @throws chain_damaged */
-  readSections(offset: number, length: number): Promise<StoredSection[]>
+  /**
+   * The sections that fill this range exactly, each checked against its CID when it is taken.
+   * @throws chain_damaged, also while they are taken
+   */
+  readSections(offset: number, length: number): Promise<Iterable<StoredSection>>
   /** Raw, unchecked bytes of a range in chunks of at most 256 KiB, for peers, who check them. */
   readRange(offset: number, length: number): AsyncIterable<Uint8Array>
   /** Checks section after section from `from` to `to` (the end of the file if left out). */
@@ -59,6 +62,17 @@ const rootsOf = (header: Uint8Array): readonly CID[] => {
     return decodeCar(header).roots
   } catch {
     return []
+  }
+}
+
+/** The sections that fill these bytes, which stand at `offset` in the file. */
+function* sectionsIn(bytes: Uint8Array, offset: number): Generator<StoredSection, void, void> {
+  for (let at = 0; at < bytes.length; ) {
+    const parsed = parseSection(bytes, at)
+    if (parsed.kind !== 'section') throw chainDamaged(offset + at)
+    const { section, length } = parsed
+    yield { cid: section.cid, bytes: section.bytes, offset: offset + at, length }
+    at += length
   }
 }
 
@@ -220,15 +234,7 @@ export const openChainFile = async (
 
     async readSections(offset, wanted) {
       if (offset < 0 || offset + wanted > length) throw chainDamaged(offset)
-      const bytes = await read(offset, wanted)
-      const sections: StoredSection[] = []
-      for (let at = 0; at < wanted; ) {
-        const parsed = parseSection(bytes, at)
-        if (parsed.kind !== 'section') throw chainDamaged(offset + at)
-        sections.push({ ...parsed.section, offset: offset + at, length: parsed.length })
-        at += parsed.length
-      }
-      return sections
+      return sectionsIn(await read(offset, wanted), offset)
     },
 
     async *readRange(offset, wanted) {

@@ -11,12 +11,13 @@ export interface ChainReader {
   /** All sections of a stored block, each checked against its CID. @throws block_unknown, chain_damaged */
   readBlockSections(id: CID): Promise<StoredSection[]>
   /**
-   * The sections of the main-chain blocks `from` to `to` (inclusive, at most to the tip), checked, some blocks at a time.
+   * The sections of the main-chain blocks `from` to `to` (inclusive, at most to the tip), read some blocks at a time and
+   * checked one block at a time, when it is taken: who is done with a block before taking the next has one in memory.
    * Where the main chain is switched meanwhile, blocks of both branches may come.
    *
-   * @throws chain_damaged
+   * @throws chain_damaged, also while blocks are taken
    */
-  readMainChain(from: number, to: number): AsyncGenerator<StoredSection[][], void, void>
+  readMainChain(from: number, to: number): AsyncGenerator<Iterable<StoredSection[]>, void, void>
   /** One section, checked: a transaction by its id and the place that a match or confirmation gives. */
   readSection(cid: CID, place: Place): Promise<Uint8Array>
   /**
@@ -28,7 +29,7 @@ export interface ChainReader {
 
 /** Heights that are looked up at once. */
 const PAGE = 256
-/** Blocks that lie side by side are read at once up to so many bytes; to check them takes the thread 2 ms. */
+/** Blocks that lie side by side are read at once up to so many bytes. */
 const MOST_AT_ONCE = 256 * 1024
 
 /** Runs of blocks that lie side by side. */
@@ -49,22 +50,30 @@ const sideBySide = (blocks: readonly MainChainBlock[]): MainChainBlock[][] => {
 }
 
 /** The sections of each of these blocks, which fill the range of these sections together. */
-const divide = (sections: readonly StoredSection[], blocks: readonly MainChainBlock[]): StoredSection[][] => {
-  let at = 0
-  return blocks.map(({ id, offset, length }) => {
-    const from = at
-    while (at < sections.length && (sections[at]?.offset ?? 0) < offset + length) at++
-    const last = sections[at - 1]
+function* divide(
+  sections: Iterable<StoredSection>,
+  blocks: readonly MainChainBlock[],
+): Generator<StoredSection[], void, void> {
+  const rest = sections[Symbol.iterator]()
+  for (const { id, offset, length } of blocks) {
+    const block: StoredSection[] = []
+    for (let end = offset; end < offset + length; ) {
+      const { value } = rest.next()
+      if (!value) break
+      block.push(value)
+      end = value.offset + value.length
+    }
+    const last = block.at(-1)
     if (!last || !equalCids(last.cid, id)) throw chainDamaged(offset)
-    return sections.slice(from, at)
-  })
+    yield block
+  }
 }
 
 export const createChainReader = (file: ChainFile, index: ChainIndex): ChainReader => ({
   async readBlockSections(id) {
     const entry = index.block(id)
     if (!entry) throw new EmrError('block_unknown', undefined, { id: id.toString() })
-    const sections = await file.readSections(entry.offset, entry.length)
+    const sections = [...(await file.readSections(entry.offset, entry.length))]
     const header = sections.at(-1)
     if (!header || !equalCids(header.cid, id)) throw chainDamaged(entry.offset)
     return sections

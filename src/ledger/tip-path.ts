@@ -20,7 +20,7 @@ export const readIndexedBlock = async (
   file: Pick<ChainFile, 'readSections'>,
   reader: BlockReader,
 ): Promise<IndexedBlock> => {
-  const run = await file.readSections(entry.offset, entry.length)
+  const run = [...(await file.readSections(entry.offset, entry.length))]
   const block = readRun(run, reader, index.block)
   if (!equalCids(block.entry.id, entry.id)) throw chainDamaged(entry.offset)
   return block

@@ -3,7 +3,7 @@ import type { ChainStore } from '../chain/chain-store.js'
 import { type VerifyDependencies, verifyChain } from '../chain/verify-chain.js'
 import { isEmrError } from '../errors.js'
 import type { Ledger } from '../ledger/ledger.js'
-import type { Block, SignedHeader } from '../protocol/block.js'
+import type { Block, Section, SignedHeader } from '../protocol/block.js'
 import { encodeCarHeader } from '../protocol/car.js'
 import { BLOCKS_PER_ANSWER_BYTES } from '../protocol/peer-messages.js'
 import { storedBlockFrom } from './block-facts.js'
@@ -33,8 +33,11 @@ export function createChainReads(
     return stored !== undefined && (store.idAt(stored.header.height)?.equals(id) ?? false)
   }
 
-  async function* blocks(from: number, to: number): AsyncGenerator<Block[], void, void> {
-    for await (const runs of ledger.readMainChain(from, to)) yield runs.map(storedBlockFrom)
+  async function* blocks(from: number, to: number): AsyncGenerator<Iterable<Block>, void, void> {
+    for await (const runs of ledger.readMainChain(from, to)) yield readBlocks(runs)
+  }
+  function* readBlocks(runs: Iterable<readonly Section[]>): Generator<Block, void, void> {
+    for (const sections of runs) yield storedBlockFrom(sections)
   }
   async function* allBlocks(signal: AbortSignal): AsyncGenerator<Block> {
     for (let height = 1; height <= store.tip().header.height; height++) {

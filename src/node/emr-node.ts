@@ -82,12 +82,12 @@ export interface EmrNode {
   tip(): StoredBlock
   blockAt(height: number): Promise<Block | undefined>
   /**
-   * Blocks of the main chain from one height to another, both included, as far as it goes, some at a time. A change of
-   * the main chain meanwhile may give blocks of both branches.
+   * Blocks of the main chain from one height to another, both included, as far as it goes, some at a time; each is read
+   * when it is taken. A change of the main chain meanwhile may give blocks of both branches.
    *
-   * @throws EmrError `chain_damaged`
+   * @throws EmrError `chain_damaged`, also while they are taken
    */
-  blocks(from: number, to: number): AsyncIterable<readonly Block[]>
+  blocks(from: number, to: number): AsyncIterable<Iterable<Block>>
   block(id: CID): Promise<Block | undefined>
   storedBlock(id: CID): StoredBlock | undefined
   isOnMainChain(id: CID): boolean

@@ -25,8 +25,10 @@ function nodeWith(chain: readonly Block[]) {
   const events = new EventEmitter<NodeEvents>()
   let current = chain
   const read: number[] = []
-  const node: Pick<EmrNode, 'blocks' | 'events'> = {
+  const tip = () => ({ ...(current.at(-1) ?? genesis), work: 1n, transactionCount: 1 })
+  const node: Pick<EmrNode, 'blocks' | 'tip' | 'events'> = {
     events,
+    tip,
     async *blocks(from, to) {
       for (let height = from; height <= to; height += AT_ONCE) {
         const some = current.slice(height, Math.min(to + 1, height + AT_ONCE))
@@ -44,8 +46,7 @@ function nodeWith(chain: readonly Block[]) {
     change(to: readonly Block[]) {
       const disconnected = current.filter((block, height) => block !== to[height]).reverse()
       current = to
-      const tip = to.at(-1) ?? genesis
-      events.emit('tip', { tip: { ...tip, work: 1n, transactionCount: 1 }, connected: [], disconnected })
+      events.emit('tip', { tip: tip(), connected: [], disconnected })
     },
   }
 }
@@ -60,13 +61,13 @@ const heights = (from: number, to: number): number[] => Array.from({ length: to 
 
 const trunk = extend([genesis], 149, 'trunk')
 
-t.test('whole spans are read once, and every part is the same text', async (t) => {
+t.test('spans are read once, and every part is the same text', async (t) => {
   const { node, reads } = nodeWith(trunk)
   const json = createChainJson(node)
   t.same(await blocksOf(json, 0, 149), same(trunk))
   t.same(reads(), heights(0, 149))
   t.same(await blocksOf(json, 0, 149), same(trunk))
-  t.same(reads(), heights(128, 149), 'the last span is not whole')
+  t.same(reads(), [])
   for (const [from, to] of [
     [0, 63],
     [1, 64],
@@ -81,6 +82,48 @@ t.test('whole spans are read once, and every part is the same text', async (t) =
   t.same(await blocksOf(json, 64, 999), same(trunk.slice(64)), 'it ends where the chain does')
 })
 
+t.test('of a span that is not whole only what is new is read', async (t) => {
+  const { node, reads, change } = nodeWith(trunk)
+  const json = createChainJson(node)
+  t.same(await blocksOf(json, 0, 140), same(trunk.slice(0, 141)))
+  reads()
+  t.same(await blocksOf(json, 0, 149), same(trunk))
+  t.same(reads(), heights(141, 149))
+  const longer = extend(trunk, 60, 'longer')
+  change(longer)
+  t.same(await blocksOf(json, 0, 209), same(longer))
+  t.same(reads(), heights(150, 209))
+  t.same(await blocksOf(json, 128, 140), same(trunk.slice(128, 141)), 'fewer than are kept')
+  t.same(reads(), heights(128, 140))
+})
+
+t.test('texts are made ahead, nearest the tip first', async (t) => {
+  const { node, reads, change } = nodeWith(trunk)
+  const json = createChainJson(node)
+  const prepare = async (): Promise<[isDone: boolean, read: number[], kept: number]> => [
+    await json.prepareNext(),
+    reads(),
+    json.keptBlocks(),
+  ]
+  t.same(await prepare(), [true, heights(128, 149), 22])
+  t.same(await prepare(), [true, heights(64, 127), 86])
+  t.same(await prepare(), [true, heights(0, 63), 150])
+  t.same(await prepare(), [false, [], 150])
+  t.same(await blocksOf(json, 0, 149), same(trunk))
+  t.same(reads(), [], 'whoever asks then has no block read')
+  const longer = extend(trunk, 60, 'longer')
+  change(longer)
+  t.same(await prepare(), [true, heights(192, 209), 168])
+  t.same(await prepare(), [true, heights(150, 191), 210])
+  const other = extend(trunk.slice(0, 100), 120, 'other')
+  change(other)
+  t.same(await prepare(), [true, heights(192, 219), 92], 'those of the other branch are gone')
+  while (await json.prepareNext());
+  reads()
+  t.same(await blocksOf(json, 0, 219), same(other))
+  t.same(reads(), [])
+})
+
 t.test('a reorganisation drops what it changed, and no more', async (t) => {
   const { node, reads, change } = nodeWith(trunk)
   const json = createChainJson(node)
@@ -90,6 +133,7 @@ t.test('a reorganisation drops what it changed, and no more', async (t) => {
   change(other)
   t.same(await blocksOf(json, 0, 159), same(other))
   t.same(reads(), heights(64, 159), 'the first span stays')
+  t.equal(json.keptBlocks(), 160)
   change(extend(other, 1, 'more'))
   await blocksOf(json, 0, 127)
   t.same(reads(), [], 'a longer chain drops nothing')
@@ -100,7 +144,7 @@ t.test('what was read across a reorganisation is not kept', async (t) => {
   const other = extend(trunk.slice(0, 10), 200, 'other')
   let isChanged = false
   const json = createChainJson({
-    events: node.events,
+    ...node,
     async *blocks(from, to) {
       for await (const some of node.blocks(from, to)) {
         yield some
@@ -109,35 +153,50 @@ t.test('what was read across a reorganisation is not kept', async (t) => {
       }
     },
   })
-  await blocksOf(json, 0, 63)
+  t.same(await blocksOf(json, 0, 63), same(other.slice(0, 64)), 'it is read anew')
+  t.equal(json.keptBlocks(), 0)
   reads()
   t.same(await blocksOf(json, 0, 63), same(other.slice(0, 64)))
   t.same(reads(), heights(0, 63))
+  t.equal(json.keptBlocks(), 64)
 })
 
 t.test('what is kept is bounded, and what is nearest the tip stays', async (t) => {
-  const text = 'x'.repeat(250)
-  const record = maker.record('long', { label: { user_id: text, EHR_name: text, file_name: text, size: 1 } })
+  const label = 'x'.repeat(250)
+  const record = maker.record('long', { label: { user_id: label, EHR_name: label, file_name: label, size: 1 } })
   const block = maker.block(maker.genesis, [record])
   const read: number[] = []
-  const nodeOf = (records: number): Pick<EmrNode, 'blocks' | 'events'> => ({
+  const spans = 40
+  const nodeOf = (records: number): Pick<EmrNode, 'blocks' | 'tip' | 'events'> => ({
     events: new EventEmitter<NodeEvents>(),
+    tip: () => ({ ...block, header: { ...block.header, height: spans * 64 - 1 }, work: 1n, transactionCount: 1 }),
     async *blocks(from, to) {
       read.push(...heights(from, to))
       yield heights(from, to).map(() => ({ ...block, transactions: Array.from({ length: records }, () => record) }))
     },
   })
   const long = createChainJson(nodeOf(12))
+  t.equal((await blocksOf(long, 0, 63)).length, 64)
+  t.equal(read.splice(0).length, 128, 'a span that is too long is read again, and sent as it is read')
   await blocksOf(long, 0, 63)
-  await blocksOf(long, 0, 63)
-  t.equal(read.splice(0).length, 128, 'a span that is too long is not kept')
+  t.equal(read.splice(0).length, 64, 'and not kept')
+  t.equal(long.keptBlocks(), 0)
 
+  const again = async (json: ReturnType<typeof createChainJson>): Promise<number[]> => {
+    read.splice(0)
+    await blocksOf(json, 0, spans * 64 - 1)
+    return [...new Set(read.map((height) => Math.floor(height / 64)))]
+  }
   const json = createChainJson(nodeOf(6))
-  const spans = 40
   await blocksOf(json, 0, spans * 64 - 1)
-  read.splice(0)
-  await blocksOf(json, 0, spans * 64 - 1)
-  const again = new Set(read.map((height) => Math.floor(height / 64)))
-  t.ok(again.size > 0 && again.size < spans, 'not all fit')
-  t.same([...again], heights(0, again.size - 1), 'those that were dropped are the first ones')
+  const dropped = await again(json)
+  t.ok(dropped.length > 0 && dropped.length < spans, 'not all fit')
+  t.same(dropped, heights(0, dropped.length - 1), 'those that were dropped are the first ones')
+
+  const ahead = createChainJson(nodeOf(6))
+  let steps = 0
+  while (await ahead.prepareNext()) steps++
+  t.ok(steps === spans - dropped.length || steps === spans - dropped.length - 1, 'as many are made as fit for certain')
+  t.equal(ahead.keptBlocks(), steps * 64)
+  t.same((await again(ahead)).at(-1), spans - steps - 1, 'those are nearest the tip')
 })

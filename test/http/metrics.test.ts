@@ -53,6 +53,7 @@ t.test('the numbers are those of what happened', async (t) => {
   t.equal(fresh.type, 'text/plain; version=0.0.4; charset=utf-8')
   for (const [name, value] of [
     ['emrchain_chain_height', 0],
+    ['emrchain_chain_text_blocks', 0],
     ['emrchain_chain_work_hashes', 0],
     ['emrchain_chain_next_work_hashes', 2],
     ['emrchain_chain_tip_age_seconds', 60],
@@ -69,6 +70,8 @@ t.test('the numbers are those of what happened', async (t) => {
   await get(`${node.url}/mine_block`)
   await get(`${node.url}/mine_block`)
   const { header } = node.node.tip()
+  await get(`${node.url}/get_chain`)
+  t.equal((await scrape(node)).reading('emrchain_chain_text_blocks'), 3)
 
   // A branch of three blocks that leaves before both of them, then an invalid block, and records that are refused.
   const [one, two, three] = (() => {

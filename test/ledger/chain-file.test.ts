@@ -43,7 +43,7 @@ t.test('any CAR reader reads it, and it reads what it wrote', async (t) => {
   }
   const [first] = places
   if (!first) throw new Error('unreachable')
-  const run = await file.readSections(first.offset, file.length - first.offset)
+  const run = [...(await file.readSections(first.offset, file.length - first.offset))]
   t.same(
     run.map(({ offset, length }) => ({ offset, length })),
     places,

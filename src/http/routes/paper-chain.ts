@@ -4,7 +4,7 @@ import type { EmrNode } from '../../node/emr-node.js'
 import { MAX_LABEL_BYTES } from '../../protocol/bodies/record.js'
 import { parseFileCid } from '../../protocol/cid.js'
 import { Type } from '../../typebox.js'
-import { type ChainJson, createChainJson } from '../chain-json.js'
+import type { ChainJson } from '../chain-json.js'
 import { PaperBlock, paperBlock, paperIndex } from '../paper-json.js'
 import { problems, signalOf, streamed, type TypedServer, WholeNumberText } from '../route.js'
 
@@ -12,8 +12,7 @@ const label = (description: string) => Type.String({ minLength: 1, maxLength: MA
 const Chain = Type.Object({ chain: Type.Array(PaperBlock), length: Type.Integer() })
 
 /** `add_transaction`, `mine_block`, `get_chain`, `is_valid`, `replace_chain`: the paper's calls about the chain. */
-export function paperChainRoutes(server: TypedServer, node: EmrNode): void {
-  const json = createChainJson(node)
+export function paperChainRoutes(server: TypedServer, node: EmrNode, json: ChainJson): void {
   for (const url of ['/add_transaction', '/add_hash']) {
     server.post(
       url,
