@@ -35,7 +35,13 @@ import {
 } from './main-chain-row.js'
 import { equalCids } from './section.js'
 import { stateHashOf } from './state-hash.js'
-import { addTransactions, type Contained, holdersOf, removeTransactions, transactionAt } from './transaction-table.js'
+import {
+  addTransactions,
+  type Contained,
+  holdersOf,
+  readTransactions,
+  removeTransactions,
+} from './transaction-table.js'
 
 /** One step of the index; it is made whole or not at all, and no reader sees half of it. */
 export interface IndexChange {
@@ -179,10 +185,16 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
     if (rows.length !== last - from + 1) throw database.condemn()
     return rows.map(({ value }, at) => decodeMainChainBlock(from + at, value))
   }
-  const matchAt = ({ height, position }: ChainPosition): Match => {
-    const { offset, time } = mainChainBlock(height)
-    return { ...transactionAt(database, offset, position), time }
+  /** What reads matches that are asked for together: the rows of the one before are not read again. */
+  const readMatches = (): ((place: ChainPosition) => Match) => {
+    const transactionAt = readTransactions(database)
+    let block: MainChainBlock | undefined
+    return ({ height, position }) => {
+      if (block?.height !== height) block = mainChainBlock(height)
+      return { ...transactionAt(block.offset, position), time: block.time }
+    }
   }
+  const matchAt = (place: ChainPosition): Match => readMatches()(place)
 
   const switchTo = ({ add = [], disconnect = [], connect = [], end: newEnd }: IndexChange): void => {
     let top = tip
@@ -240,7 +252,7 @@ export const createChainIndex = (database: Database, start: number): ChainIndex 
       return undefined
     },
 
-    newest: (label, options) => newestPositions(database, label, options).map(matchAt),
+    newest: (label, options) => newestPositions(database, label, options).map(readMatches()),
     *matches(label) {
       for (const position of allPositions(database, label)) yield matchAt(position)
     },

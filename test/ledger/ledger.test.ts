@@ -317,6 +317,28 @@ t.test('an index that another version of the program left is made anew', async (
   await third.close()
 })
 
+t.test('many matches of the same blocks are read together, each with its own block and place', async (t) => {
+  const ledger = await openExample(t.testdir())
+  const many = (from: number) => Array.from({ length: 60 }, (_, at) => record('same', 'ann', from + at))
+  const one = child(genesis, many(0))
+  const two = child(one, many(100))
+  await extend(ledger, [one, two])
+  const found = ledger.newest(byName('same'), { limit: 256 })
+  const expected = [two, one].flatMap(({ sections, facts }) =>
+    sections
+      .slice(0, 60)
+      .map(({ cid }, position) => ({ id: cid, block: facts.id, time: facts.time, position }))
+      .reverse(),
+  )
+  const plain = (id: { toString(): string }): string => id.toString()
+  t.same(
+    found.map(({ id, block, time, position }) => [plain(id), plain(block), time, position]),
+    expected.map(({ id, block, time, position }) => [plain(id), plain(block), time, position]),
+  )
+  for (const match of found) await ledger.readSection(match.id, match)
+  await ledger.close()
+})
+
 t.test('blocks of the main chain are read together, past those of other branches', async (t) => {
   const folder = t.testdir()
   const ledger = await openExample(folder)
