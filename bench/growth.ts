@@ -9,7 +9,7 @@ import { dataFolderPaths } from '#emrchain/ledger/layout.js'
 import type { ClearLabel } from '#emrchain/protocol/bodies/record.js'
 import { easyNetworkFile } from '../test/fixtures/block-maker.js'
 import { startNodeProcess } from '../test/fixtures/node-process.js'
-import { readTimes, startMeasuredNode } from './api-reads.js'
+import { readTimes, startMeasuredNode, WARMING } from './api-reads.js'
 import { type Benchmark, type Figure, figure } from './figures.js'
 import { type Growth, plotGrowth } from './growth-plots.js'
 import { getRequest, postJson, putUnderLoad } from './http-load.js'
@@ -23,6 +23,7 @@ const KINDS = 20
 const LOOKUPS = 2_000
 /** An answer about a name that many have holds a record for each of up to 256 people. */
 const LOOKUPS_OF_MANY = 100
+const WARMING_OF_MANY = 50
 /** The id of each such record is kept, to be asked for. */
 const SAMPLE = 50
 /** Longer chains are taken and verified once. */
@@ -137,7 +138,10 @@ interface LookupOptions {
   readonly runs: number
 }
 
-/** Server times of questions spread over the whole chain, one after another; each run asks a node of its own. */
+/**
+ * Server times of questions spread over the whole chain, one after another; each run asks a node of its own, which is
+ * warmed with others of each sort before those that count.
+ */
 async function measureLookups(data: string, { network, size, ids, runs }: LookupOptions) {
   const found: Record<'byId' | 'byName' | 'byUser' | 'byCommonName', number[]> = {
     byId: [],
@@ -148,19 +152,27 @@ async function measureLookups(data: string, { network, size, ids, runs }: Lookup
   const times = `${data}.times`
   for (let run = 0; run < runs; run++) {
     const node = await startMeasuredNode({ DATA: data, NETWORK: network }, times)
-    const numbers = Array.from({ length: LOOKUPS }, (_, at) => ((run * LOOKUPS + at) * 7_919) % size)
-    const ask = (name: string, user?: string) =>
+    const numbers = Array.from({ length: WARMING + LOOKUPS }, (_, at) => ((run * LOOKUPS + at) * 7_919) % size)
+    const ask = (phase: string, name: string, user?: string) =>
       postJson(node.url, '/get_file_hash', { name, ...(user === undefined ? {} : { user_id: user }) }, phase)
-    const send = (requests: Buffer[]) => putUnderLoad({ url: node.url, requests, connections: 1, status: 200 })
-    let phase = 'byId'
+    const send = async (
+      phase: string,
+      { warming, count }: { warming: number; count: number },
+      requestOf: (at: number, phase: string) => Buffer,
+    ): Promise<void> => {
+      const requests = numbers
+        .slice(0, warming + count)
+        .map((number, at) => requestOf(number, at < warming ? 'warming' : phase))
+      await putUnderLoad({ url: node.url, requests, connections: 1, status: 200 })
+    }
+    const counts = { warming: WARMING, count: LOOKUPS }
+    const ofMany = { warming: WARMING_OF_MANY, count: LOOKUPS_OF_MANY }
     try {
-      await send(numbers.map((at) => getRequest(node.url, `/transactions/${ids[at % ids.length]}`, phase)))
-      phase = 'byName'
-      await send(numbers.map((at) => ask(fileOf(at))))
-      phase = 'byUser'
-      await send(numbers.map((at) => ask(kindOf(at), `user-${at % AUTHORS}`)))
-      phase = 'byCommonName'
-      await send(numbers.slice(0, LOOKUPS_OF_MANY).map((at) => ask(kindOf(at))))
+      const idAt = (at: number) => `/transactions/${ids[at % ids.length]}`
+      await send('byId', counts, (at, phase) => getRequest(node.url, idAt(at), phase))
+      await send('byName', counts, (at, phase) => ask(phase, fileOf(at)))
+      await send('byUser', counts, (at, phase) => ask(phase, kindOf(at), `user-${at % AUTHORS}`))
+      await send('byCommonName', ofMany, (at, phase) => ask(phase, kindOf(at)))
       await node.end('SIGTERM')
     } catch (error) {
       await node.end('SIGKILL')
