@@ -114,40 +114,42 @@ export const caliperBenchmark: Benchmark = async ({ folder, runs, isQuick, say, 
     await runRound({ transactions: 3, users: 3, fileBytes: 200 * KILOBYTE }, context)
 
     for (const [name, { label, rounds }] of Object.entries(sweeps(isQuick))) {
-      const found: { x: number; medians: Partial<Record<Column, number>> }[] = []
+      const found: { x: number; byColumn: Partial<Record<Column, Figure>> }[] = []
       for (const { x, round } of rounds) {
         const measured: Measured[] = []
         for (let run = 0; run < runs; run++) measured.push(await runRound(round, context))
-        const medians: Partial<Record<Column, number>> = {}
+        const byColumn: Partial<Record<Column, Figure>> = {}
         for (const column of Object.keys(columns) as Column[]) {
           const values = measured.map((one) => one[column])
           const one = figure(`${name} ${x}: ${titles[column]}`, columns[column], values)
-          medians[column] = one.median
+          byColumn[column] = one
           figures.push(one)
         }
-        found.push({ x, medians })
+        found.push({ x, byColumn })
         say(
-          `caliper: ${name} ${x}: ${Object.entries(medians)
-            .map((pair) => pair.join(' '))
+          `caliper: ${name} ${x}: ${Object.entries(byColumn)
+            .map(([column, { median, unit }]) => `${column} ${median} ${unit}`)
             .join(', ')}`,
         )
       }
       const lineOf = (column: Column) => ({
         name: titles[column],
-        points: found.map(({ x, medians }) => ({ x, y: medians[column] ?? Number.NaN })),
+        points: found.flatMap(({ x, byColumn: { [column]: one } }) =>
+          one ? [{ x, y: one.median, least: one.least, most: one.most }] : [],
+        ),
       })
       plot({
         name: `caliper-${name}-latency`,
         title: 'Time until a record is on all three chains',
         x: { label },
-        y: { label: 's' },
+        y: { label: 'latency (s)' },
         series: (['least', 'average', 'p95', 'most'] as const).map(lineOf),
       })
       plot({
         name: `caliper-${name}-throughput`,
         title: 'Records on all three chains',
         x: { label },
-        y: { label: 'records/s' },
+        y: { label: 'rate (records/s)' },
         series: (['sendRate', 'throughput'] as const).map(lineOf),
       })
     }

@@ -13,12 +13,22 @@ export interface Plot {
   /** Also the name of its file, so lower case letters, digits and hyphens. */
   readonly name: string
   readonly title: string
+  /** Where it was measured. */
+  readonly source?: string
   readonly x: Axis
   readonly y: Axis
   readonly series: readonly {
     readonly name: string
-    readonly points: readonly { readonly x: number; readonly y: number }[]
+    readonly points: readonly PlotPoint[]
   }[]
+}
+
+export interface PlotPoint {
+  readonly x: number
+  readonly y: number
+  /** The least and the most of several runs, where there were several. */
+  readonly least?: number
+  readonly most?: number
 }
 
 export interface Axis {

@@ -33,27 +33,30 @@ const RECORDS = { label: 'records on the chain', isLogarithmic: true }
 export function plotGrowth(grown: readonly Growth[], plot: (plot: Plot) => void): void {
   const line = (name: string, read: (one: Growth) => readonly number[]) => ({
     name,
-    points: grown.map((one) => ({ x: one.size, y: figure(name, '', read(one)).median })),
+    points: grown.map((one) => {
+      const { median, least, most } = figure(name, '', read(one))
+      return { x: one.size, y: median, least, most }
+    }),
   })
   plot({
     name: 'growth-start',
     title: 'Starting a node until it answers, and closing it',
     x: RECORDS,
-    y: { label: 's' },
+    y: { label: 'time (s)' },
     series: [line('start', ({ start }) => start), line('close', ({ close }) => close)],
   })
   plot({
     name: 'growth-memory',
     title: 'Memory of a node at rest',
     x: RECORDS,
-    y: { label: 'MiB' },
-    series: [line('resident', ({ resident }) => resident), line('without mapped files', ({ own }) => own)],
+    y: { label: 'memory (MiB)' },
+    series: [line('all', ({ resident }) => resident), line('without mapped files', ({ own }) => own)],
   })
   plot({
     name: 'growth-disk',
-    title: 'Bytes on disk a record',
+    title: 'What a record takes on disk',
     x: RECORDS,
-    y: { label: 'bytes a record' },
+    y: { label: 'disk (bytes a record)' },
     series: [
       line('all', ({ chainBytes, indexBytes, stateBytes }) => [chainBytes + indexBytes + stateBytes]),
       line('chain.car', ({ chainBytes }) => [chainBytes]),
@@ -62,16 +65,19 @@ export function plotGrowth(grown: readonly Growth[], plot: (plot: Plot) => void)
   })
   plot({
     name: 'growth-sync',
-    title: 'Taking the chain from another node',
+    title: 'Taking the chain from another node, and verifying it',
     x: RECORDS,
-    y: { label: 'records/s' },
-    series: [line('sync', ({ sync }) => sync), line('verify', ({ size, verify }) => verify.map((one) => size / one))],
+    y: { label: 'rate (records/s)' },
+    series: [
+      line('taking it (sync)', ({ sync }) => sync),
+      line('emrchain verify', ({ size, verify }) => verify.map((one) => size / one)),
+    ],
   })
   plot({
     name: 'growth-lookups',
-    title: 'Server time of a lookup, p50',
+    title: 'Looking a record up, p50',
     x: RECORDS,
-    y: { label: 'ms', isLogarithmic: true },
+    y: { label: 'server time (ms)', isLogarithmic: true },
     series: [
       line('by id', ({ byId }) => byId),
       line('by file name', ({ byName }) => byName),

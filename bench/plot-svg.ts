@@ -2,8 +2,10 @@ import type { Plot } from './figures.js'
 import { linearScale, logarithmicScale, type Scale } from './plot-scale.js'
 
 const [WIDTH, HEIGHT] = [760, 420] as const
-const [LEFT, RIGHT, TOP, BOTTOM] = [78, 24, 52, 60] as const
+const [LEFT, RIGHT, TOP, BOTTOM] = [78, 34, 52, 60] as const
 const LEGEND_LINE = 22
+/** Height of the line that says where it was measured. */
+const SOURCE_LINE = 24
 /** Width of a letter of the legend, near enough to break its lines. */
 const LETTER = 7.2
 /** Series with more points than this are lines without marks. */
@@ -21,7 +23,7 @@ const looks = [
 
 /**
  * A plot as SVG that needs nothing else. It brings its own ground, a dark one where the reader prefers that, so it can
- * be read on any page. Points that a logarithmic axis cannot show are left out, and the legend says how many.
+ * be read on any page. A thin line through a mark reaches from the least run to the most. Points that a logarithmic axis cannot show are left out, and the legend says how many.
  */
 export function plotToSvg(plot: Plot): string {
   const canShow = ({ x, y }: { x: number; y: number }): boolean =>
@@ -38,12 +40,13 @@ export function plotToSvg(plot: Plot): string {
     false,
   )
   const y = scaleOf(
-    all.map((point) => point.y),
+    // Of runs that are no number on this axis the median is shown alone.
+    all.flatMap(({ y, least = y, most = y }) => (plot.y.isLogarithmic && least <= 0 ? [y] : [y, least, most])),
     plot.y.isLogarithmic,
     true,
   )
   const legend = legendPlaces(series.map(({ name }) => name))
-  const height = HEIGHT + legend.height
+  const height = HEIGHT + legend.height + (plot.source === undefined ? 0 : SOURCE_LINE)
   const right = (value: number): string => (LEFT + x.at(value) * (WIDTH - LEFT - RIGHT)).toFixed(1)
   const down = (value: number): string => (HEIGHT - BOTTOM - y.at(value) * (HEIGHT - BOTTOM - TOP)).toFixed(1)
   const id = `plot-${plot.name}`
@@ -72,19 +75,27 @@ export function plotToSvg(plot: Plot): string {
       const marks = points.length > MARKED ? [] : points
       return [
         ...(places.length > 1 ? [`<path class="line s${at}" d="M${places.join('L')}"/>`] : []),
+        ...marks.flatMap(({ x, y, least = y, most = y }) =>
+          least < most && (!plot.y.isLogarithmic || least > 0)
+            ? [`<path class="range s${at}" d="M${right(x)} ${down(least)}V${down(most)}"/>`]
+            : [],
+        ),
         ...marks.map((point) => `<circle class="mark s${at}" cx="${right(point.x)}" cy="${down(point.y)}" r="3.5"/>`),
       ]
     }),
-    ...series.flatMap(({ name }, at) => {
+    ...series.flatMap(({ name, points }, at) => {
       const place = legend.places[at]
       if (!place) return []
       const [left, middle] = [place.left, HEIGHT + place.line * LEGEND_LINE + 4]
       return [
         `<path class="line s${at}" d="M${left} ${middle}h28"/>`,
-        `<circle class="mark s${at}" cx="${left + 14}" cy="${middle}" r="3.5"/>`,
+        ...(points.length > MARKED ? [] : [`<circle class="mark s${at}" cx="${left + 14}" cy="${middle}" r="3.5"/>`]),
         `<text class="text" x="${left + 36}" y="${middle}" dy="0.35em">${escaped(name)}</text>`,
       ]
     }),
+    ...(plot.source === undefined
+      ? []
+      : [`<text class="text" x="18" y="${height - 12}" font-size="10" opacity="0.7">${escaped(plot.source)}</text>`]),
     '</svg>',
   ].join('\n')}\n`
 }
@@ -99,11 +110,11 @@ function styles(count: number): string {
   const rules = (theme: 'light' | 'dark'): string =>
     Array.from(
       { length: count },
-      (_, at) => `.line.s${at}{stroke:${look(at)[theme]}}.mark.s${at}{fill:${look(at)[theme]}}`,
+      (_, at) => `.line.s${at},.range.s${at}{stroke:${look(at)[theme]}}.mark.s${at}{fill:${look(at)[theme]}}`,
     ).join('')
   const dashes = Array.from({ length: count }, (_, at) => `.line.s${at}{stroke-dasharray:${look(at).dash || 'none'}}`)
   return [
-    '<style>.line{fill:none;stroke-width:2;stroke-linejoin:round}.axis{fill:none;stroke:#777}.grid{fill:none;stroke:#8884}',
+    '<style>.line{fill:none;stroke-width:2;stroke-linejoin:round}.range{fill:none;stroke-width:1.5;opacity:0.6}.axis{fill:none;stroke:#777}.grid{fill:none;stroke:#8884}',
     `.ground{fill:#ffffff}.text{fill:#1f2328}${rules('light')}${dashes.join('')}`,
     `@media (prefers-color-scheme:dark){.ground{fill:#0d1117}.text{fill:#e6edf3}${rules('dark')}}</style>`,
   ].join('')
