@@ -130,15 +130,42 @@ export const decideBenchmark: Benchmark = async ({ runs, say }) => {
     if (wrong > 0) throw new Error(`${wrong} decisions are other than before.`)
     return rate
   }
-  const [anywhere, ward]: [number[], number[]] = [[], []]
+  const reference = lookUpsOf(questions)
+  const [anywhere, ward, bare]: [number[], number[], number[]] = [[], [], []]
   for (let run = 0; run < runs; run++) {
     anywhere.push(rateOf(questions.length))
     ward.push(rateOf(WARD * RECORDS))
+    bare.push(reference())
+    say(`decide: run ${run + 1} of ${runs}: ${anywhere.at(-1)?.toFixed(0)} decisions/s for any patient`)
   }
   return [
     figure('decisions a second of processor time, any patient', '1/s', anywhere),
     figure(`the same, ${WARD} files of a ward`, '1/s', ward),
+    figure('reference: single look-ups of the same records in a Map, by their ids as text', '1/s', bare),
+    figure(
+      'one decision for any patient takes as long as',
+      'look-ups',
+      anywhere.map((rate, run) => (bare[run] ?? Number.NaN) / rate),
+    ),
   ]
+}
+
+/** What measures how often a second a bare Map finds one of these records: a decision makes nine look-ups and reads what they find. */
+function lookUpsOf(questions: readonly Question[]): () => number {
+  const textOf = ({ record }: Question): string =>
+    record instanceof Uint8Array ? Buffer.from(record).toString('latin1') : ''
+  const known = new Map(questions.map((question, at) => [textOf(question), at]))
+  const asked = questions.map(textOf)
+  return () => {
+    let missing = 0
+    const began = process.cpuUsage()
+    for (let round = 0; round < DECISIONS / asked.length; round++) {
+      for (const text of asked) if (!known.has(text)) missing++
+    }
+    const rate = DECISIONS / secondsSince(began)
+    if (missing > 0) throw new Error(`${missing} records are not there.`)
+    return rate
+  }
 }
 
 /** Of the processor's time, all threads of this process: to wait for a busy machine does not count. */
