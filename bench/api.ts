@@ -13,7 +13,7 @@ import { startPrototype } from './peers/prototype-process.js'
  * it takes, durably, how long it looks for a record, and how long the whole chain of 10,000 blocks takes. Beside each the
  * program of the paper, and the least that a server of Node.js does, all in turn, run by run.
  */
-export const apiBenchmark: Benchmark = async ({ folder, runs, isQuick, say }) => {
+export const apiBenchmark: Benchmark = async ({ folder, runs, isQuick, say, leaveOut }) => {
   const network = join(folder, 'easy.json')
   writeFileSync(network, JSON.stringify(easyNetworkFile))
   const blocks = isQuick ? 1_000 : 10_000
@@ -21,7 +21,7 @@ export const apiBenchmark: Benchmark = async ({ folder, runs, isQuick, say }) =>
   const chain = join(folder, 'chain')
   await growChain({ folder: chain, recordsABlock: 1, labelOf: plainLabel }).growTo(blocks)
   const hello = await startHello()
-  const prototype = await startPrototype(say)
+  const prototype = await startPrototype(leaveOut)
   const written: Writes[] = []
   const read: Reads[] = []
   try {

@@ -44,7 +44,10 @@ export interface BenchmarkOptions {
   readonly records: number
   /** Less of everything, for `npm run bench:quick`: what is left must show the ratios all the same. */
   readonly isQuick: boolean
+  /** Tells a person how far it is. */
   say(line: string): void
+  /** Tells what cannot be measured here, and why; it stands in the report. */
+  leaveOut(what: string): void
   plot(plot: Plot): void
 }
 

@@ -30,7 +30,7 @@ const GET = 'ours: read, check, decrypt, write, sync'
 type Way = (source: string, folder: string) => Promise<{ seconds?: number; after?: () => Promise<void> }>
 
 /** Encrypts 200 MiB and stores them durably, and gets them back, beside what else there is for it, each way in each run. */
-export const filesBenchmark: Benchmark = async ({ folder, runs, isQuick, say }) => {
+export const filesBenchmark: Benchmark = async ({ folder, runs, isQuick, say, leaveOut }) => {
   const size = isQuick ? QUICK_SIZE : SIZE
   const source = join(folder, 'source')
   await pipeline(Readable.from(keystream(size, 'bench')), createWriteStream(source))
@@ -50,7 +50,7 @@ export const filesBenchmark: Benchmark = async ({ folder, runs, isQuick, say }) 
   }
 
   const ways: Record<string, Way> = {
-    ...ageWay(folder, say),
+    ...ageWay(folder, leaveOut),
     async 'cp and sync'(from, to) {
       await promisify(execFile)('sh', ['-c', 'cp "$0" "$1" && sync "$1"', from, join(to, 'copy')])
       return {}
@@ -98,7 +98,7 @@ export const filesBenchmark: Benchmark = async ({ folder, runs, isQuick, say }) 
       const { seconds: own, after } = await way(source, to)
       const took = own ?? (performance.now() - begin) / 1000
       seconds.set(what, [...(seconds.get(what) ?? []), took])
-      say(`files: run ${run + 1}, ${what}: ${(size / MIB / took).toFixed(0)} MiB/s`)
+      say(`files: run ${run + 1} of ${runs}, ${what}: ${(size / MIB / took).toFixed(0)} MiB/s`)
       await after?.()
       rmSync(to, { recursive: true })
       // What waits to be written slows down whoever comes next.
@@ -171,13 +171,11 @@ async function* createReadable(path: string): AsyncGenerator<Uint8Array> {
  * The pipeline of other programs, where they are: `age` by AGE_BIN or the path, with `age-keygen` beside it, and Kubo by
  * KUBO_BIN.
  */
-function ageWay(folder: string, say: (line: string) => void): Record<string, Way> {
+function ageWay(folder: string, leaveOut: (what: string) => void): Record<string, Way> {
   const age = process.env.AGE_BIN ?? found('age')
   const ipfs = process.env.KUBO_BIN ?? found('ipfs')
   if (!age || !ipfs || !existsSync(age) || !existsSync(ipfs)) {
-    say(
-      `files: age | ipfs add is left out: there is no ${age && existsSync(age) ? 'Kubo (KUBO_BIN)' : 'age (AGE_BIN)'}.`,
-    )
+    leaveOut(`age | ipfs add; there is no ${age && existsSync(age) ? 'Kubo (KUBO_BIN)' : 'age (AGE_BIN)'}`)
     return {}
   }
   const identity = join(folder, 'identity')

@@ -211,7 +211,7 @@ async function measureReading(data: string, { network, size, height, runs }: Rea
     const { state } = dataFolderPaths(data)
     const before = `${data}.state`
     cpSync(state, before, { recursive: true })
-    const node = await startNodeProcess({ DATA: data, NETWORK: network })
+    const node = await startNodeProcess({ DATA: data, NETWORK: network, LOG_LEVEL: 'error' })
     const copy = `${data}.copy`
     try {
       sync.push(size / (await importChain(node.url, copy, { network, height })).seconds)

@@ -5,6 +5,7 @@ import { createNativeKernel } from '#emrchain/mining/native-kernel.js'
 import { createScriptSearch } from '#emrchain/mining/script-search.js'
 import { createSearchKernel } from '#emrchain/mining/search-kernel.js'
 import { createVectorSearch } from '#emrchain/mining/vector-search.js'
+import type { BenchmarkOptions } from './figures.js'
 import { processorRate } from './rates.js'
 
 /** Something that hashes a header with one nonce after another. */
@@ -24,7 +25,7 @@ const HASHED = 4_096
  * The kernels of the miner, and beside them what hashes the same 180 bytes without knowing that all but the nonce stays:
  * node:crypto as most programs call it, and OpenSSL's own loop where its program is there.
  */
-export function hashRates({ isQuick, say }: { isQuick: boolean; say(line: string): void }): HashRate[] {
+export function hashRates({ isQuick, leaveOut }: Pick<BenchmarkOptions, 'isQuick' | 'leaveOut'>): HashRate[] {
   const seconds = isQuick ? 0.2 : 1
   const kernel = (what: string, made: HashKernel, count: number): HashRate => {
     made.set(header, impossible)
@@ -39,13 +40,13 @@ export function hashRates({ isQuick, say }: { isQuick: boolean; say(line: string
     return { what, measure: () => processorRate(work, seconds) }
   }
   const vector = createVectorSearch()
-  if (!vector) say('mining: the vector kernel is left out: this machine has no vectors.')
+  if (!vector) leaveOut('the vector kernel; this machine has no vectors')
   return [
     ...(vector ? [kernel(kernels.vector, createSearchKernel(vector), SEARCHED)] : []),
     kernel(kernels.script, createSearchKernel(createScriptSearch()), SEARCHED),
     kernel(kernels.native, createNativeKernel(), HASHED),
     { what: references.createHash, measure: () => processorRate(hashSome, seconds) },
-    ...opensslRates(isQuick, say),
+    ...opensslRates(isQuick, leaveOut),
   ]
 }
 
@@ -68,7 +69,7 @@ function hashSome(): number {
 }
 
 /** What OpenSSL's program counts of its own processor time; for long pieces it is how fast the processor can be. */
-function opensslRates(isQuick: boolean, say: (line: string) => void): HashRate[] {
+function opensslRates(isQuick: boolean, leaveOut: (what: string) => void): HashRate[] {
   const bytesEach = (length: number): number => {
     const flags = ['speed', '-mr', '-seconds', '1', '-bytes', String(length), '-evp', 'sha256']
     const output = execFileSync('openssl', flags, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
@@ -78,7 +79,7 @@ function opensslRates(isQuick: boolean, say: (line: string) => void): HashRate[]
   try {
     execFileSync('openssl', ['version'], { stdio: 'ignore' })
   } catch {
-    say('mining: openssl speed is left out: there is no openssl.')
+    leaveOut('openssl speed; there is no openssl')
     return []
   }
   const same = { what: references.openssl, measure: () => bytesEach(headerLength) / headerLength }

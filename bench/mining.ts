@@ -8,7 +8,7 @@ import { createWorkerPool } from '#emrchain/mining/worker-pool.js'
 import { paperNetwork } from '#emrchain/protocol/network-parameters.js'
 import { startNodeProcess } from '../test/fixtures/node-process.js'
 import { type AnswerTimes, answersBesideSearch } from './answers-beside-search.js'
-import { type Benchmark, type Figure, figure, type Plot } from './figures.js'
+import { type Benchmark, type BenchmarkOptions, type Figure, figure, type Plot } from './figures.js'
 import { hashRates, kernels, references } from './hash-rates.js'
 import { mineBlocks, storeFile } from './mine-blocks.js'
 import { startPrototype } from './peers/prototype-process.js'
@@ -25,13 +25,13 @@ const impossible = Buffer.alloc(targetLength)
  * The miner from its kernels to blocks over HTTP: hashes a second and core; workers side by side; how soon a cancelled search is over; and
  * `mine_block` at the prototype's 16 bits, with the durable append, beside the prototype, then at 24 bits.
  */
-export const mining: Benchmark = async ({ folder, runs, isQuick, say, plot }) => {
-  const rates = await measureRates(runs, { isQuick, say })
+export const mining: Benchmark = async ({ folder, runs, isQuick, say, leaveOut, plot }) => {
+  const rates = await measureRates(runs, { isQuick, say, leaveOut })
   const threads = await measureWorkers(runs, isQuick ? 300 : 1_000)
   const cancels = await measureCancels(isQuick ? 20 : 100)
   const answers = isQuick ? [] : await measureAnswers(folder, runs, 1_000)
-  say('mining: blocks over HTTP')
-  const blocks = await measureBlocks(folder, { runs, count: isQuick ? 50 : 200, isQuick, say })
+  say(`mining: blocks over HTTP, ${runs} runs`)
+  const blocks = await measureBlocks(folder, { runs, count: isQuick ? 50 : 200, isQuick, say, leaveOut })
   plot(latencyPlot(blocks.latencies))
   return [
     ...rates,
@@ -43,14 +43,17 @@ export const mining: Benchmark = async ({ folder, runs, isQuick, say, plot }) =>
   ]
 }
 
-async function measureRates(runs: number, options: { isQuick: boolean; say(line: string): void }): Promise<Figure[]> {
+async function measureRates(
+  runs: number,
+  options: Pick<BenchmarkOptions, 'isQuick' | 'say' | 'leaveOut'>,
+): Promise<Figure[]> {
   const measured: Series = new Map()
   const ways = hashRates(options)
   for (let run = 0; run < runs; run++) {
     for (const { what, measure } of ways) {
       const rate = measure() / 1e6
       measured.set(what, [...(measured.get(what) ?? []), rate])
-      options.say(`mining: run ${run + 1}, ${what}: ${rate.toFixed(2)} million/s`)
+      options.say(`mining: run ${run + 1} of ${runs}, ${what}: ${rate.toFixed(2)} million/s`)
     }
   }
   const best = measured.get(kernels.vector) ?? measured.get(kernels.script) ?? []
@@ -143,7 +146,7 @@ async function measureAnswers(folder: string, runs: number, count: number): Prom
     )
     figures.push(
       ...percentileFigures(
-        'reference: the same node at rest',
+        `reference: the same node at rest, before the search on ${threads}`,
         measured.map(({ alone }) => alone),
         [0.5, 0.99],
       ),
@@ -157,16 +160,17 @@ interface BlockOptions {
   readonly count: number
   readonly isQuick: boolean
   say(line: string): void
+  leaveOut(what: string): void
 }
 
-async function measureBlocks(folder: string, { runs, count, isQuick, say }: BlockOptions) {
+async function measureBlocks(folder: string, { runs, count, isQuick, say, leaveOut }: BlockOptions) {
   const hard = join(folder, 'hard.json')
   const difficulty = { rule: 'fixed', target: '1e00ffff' }
   writeFileSync(hard, JSON.stringify({ ...paperNetwork, name: 'paper-24', difficulty }))
   const threads = { MINING_THREADS: String(availableParallelism()) }
   const ours: number[][] = []
   const theirs: number[][] = []
-  const prototype = await startPrototype(say)
+  const prototype = await startPrototype(leaveOut)
   try {
     const node = await startNodeProcess({ ...threads, DATA: join(folder, 'easy') })
     try {
@@ -176,7 +180,7 @@ async function measureBlocks(folder: string, { runs, count, isQuick, say }: Bloc
       for (let run = 0; run < runs; run++) {
         ours.push(await mineBlocks(node.url, hash, count))
         if (prototype) theirs.push(await mineBlocks(prototype.url, hash, isQuick ? 20 : count))
-        say(`mining: run ${run + 1}, 16 bits: ${mean(ours.at(-1) ?? []).toFixed(2)} ms a block`)
+        say(`mining: run ${run + 1} of ${runs}, 16 bits: ${mean(ours.at(-1) ?? []).toFixed(2)} ms a block`)
       }
     } finally {
       await node.end('SIGTERM')

@@ -39,6 +39,7 @@ export const networkBenchmark: Benchmark = async ({ folder, runs, isQuick, say, 
   const measured: Measured[] = []
   const series: { name: string; points: { x: number; y: number }[] }[] = []
   for (let run = 0; run < runs; run++) {
+    say(`network: run ${run + 1} of ${runs} begins: ${seconds} s`)
     const reference = verifyRate(records.sample, createOpensslVerify(), AUTHORS)
     const native = verifyRate(records.sample, verifyNative, AUTHORS)
     const { points, ...figures } = await loadOnce(join(folder, `run-${run}`), records, seconds)
@@ -50,7 +51,7 @@ export const networkBenchmark: Benchmark = async ({ folder, runs, isQuick, say, 
     name: 'network-throughput',
     title: 'Records on all three chains, by the second',
     x: { label: 'time since the first record (s)' },
-    y: { label: 'records/s' },
+    y: { label: 'rate (records/s)' },
     series,
   })
   return rows.map(([what, unit, key]) =>

@@ -35,8 +35,11 @@ export const signatures: Benchmark = async ({ runs, isQuick, say }) => {
       const { user, system } = process.cpuUsage(began)
       measured.pool.push((rounds * CLAIMS) / took)
       measured.processor.push((rounds * CLAIMS * 1e6) / (user + system))
+      const [plainRate, oneRate, poolRate] = [measured.reference, measured.one, measured.pool].map((of) =>
+        of.at(-1)?.toFixed(0),
+      )
       say(
-        `signatures: run ${run + 1}: ${[measured.reference, measured.one, measured.pool].map((of) => of.at(-1)?.toFixed(0)).join(', ')}`,
+        `signatures: run ${run + 1} of ${runs}: node:crypto ${plainRate}/s, one thread ${oneRate}/s, pool ${poolRate}/s`,
       )
     }
   } finally {

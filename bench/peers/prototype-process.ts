@@ -20,16 +20,16 @@ const SECOND_NONCE = 533
 
 /**
  * Starts the prototype; resolves when it answers and has mined block 2 as the paper prints it: a reference with other
- * rules would be none. Undefined where Python 3 or Flask is missing, which is said.
+ * rules would be none. Undefined where Python 3 or Flask is missing, which `leaveOut` hears.
  *
  * @throws Error when it ends before it answers, or mines another block
  */
-export async function startPrototype(say: (line: string) => void): Promise<PrototypeProcess | undefined> {
+export async function startPrototype(leaveOut: (what: string) => void): Promise<PrototypeProcess | undefined> {
   const asked =
     'import platform, importlib.metadata as m; import flask; print(platform.python_version(), m.version("flask"))'
   const probe = spawnSync('python3', ['-c', asked], { encoding: 'utf8' })
   if (probe.status !== 0) {
-    say(`The prototype is left out: ${probe.error ? 'there is no python3' : 'Python has no Flask (package flask)'}.`)
+    leaveOut(`the prototype; ${probe.error ? 'there is no python3' : 'Python has no Flask (pip install flask)'}`)
     return undefined
   }
   const [python, flask] = probe.stdout.trim().split(' ')
