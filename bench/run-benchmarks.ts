@@ -40,7 +40,8 @@ const measured = {
   plots: [] as Plot[],
   floors: undefined as ReturnType<typeof judgeFloors> | undefined,
 }
-const formText = isQuick ? `quick form, no basis for figures; ${runs} runs` : `${runs} runs`
+const runsText = `${runs} ${runs === 1 ? 'run' : 'runs'}`
+const formText = isQuick ? `quick form, no basis for figures; ${runsText}` : runsText
 const { emrchain, node, processor, cores } = machine
 /** Beneath each plot. */
 const source = `${formText}, emrchain ${emrchain}, Node ${node}, ${processor}, ${cores} cores, load ${load} at the start`
@@ -57,7 +58,7 @@ for (const [at, name] of names.entries()) {
       ...{ folder, ...form, say },
       leaveOut(what) {
         measured.leftOut.push(`${name}: ${what}`)
-        say(`${name}: ${what}`)
+        say(`${name}: left out: ${what}`)
       },
       plot: (plot) => void measured.plots.push({ ...plot, source }),
     })

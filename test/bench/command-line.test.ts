@@ -75,7 +75,7 @@ t.test('figures as JSON and as a report, with what is left out', async (t) => {
   t.match(measured, { runs: 1, isQuick: true, failed: {}, machine: { node: process.version }, took: { mining: {} } })
   t.equal(measured.floors.lines.length, 3)
   t.match(said, 'left out  mining: mine_block, of the prototype: mean: needs Python 3 with Flask')
-  t.match(readFileSync(join(report, 'mine-block.svg'), 'utf8'), `quick form, no basis for figures; 1 runs`)
+  t.match(readFileSync(join(report, 'mine-block.svg'), 'utf8'), `quick form, no basis for figures; 1 run, `)
   t.strictSame(readdirSync(join(folder, 'temporary')), [])
 })
 
