@@ -44,7 +44,11 @@ const LAST_HEIGHT = 2 ** 32 - 1
 
 const nothing = new Uint8Array(0)
 
-/** Height and position are inverted, so that the newest match is the first key. */
+/**
+ * A row is its key alone: the prefix, a digest of namespace and label, then height and position. These are inverted, so that the
+ * rows of one label stand side by side, the newest first, and a page of them is one range. There is a row for each label of a
+ * transaction on the main chain, and none for others.
+ */
 const rowKey = (
   { namespace, key }: LookupKey,
   { height, position }: ChainPosition = { height: LAST_HEIGHT, position: LAST_POSITION },

@@ -33,8 +33,13 @@ export interface EmittedSearch<Code> {
  * one that takes the nonce, written out one after another, each word of the schedule just before its round.
  *
  * The eight state words are variables that are never moved: the next round knows `b` by the name that was `a`. The
- * schedule is a ring of sixteen variables, as no word is used more than sixteen rounds later. The majority of a, b and c
- * is b ^ ((a ^ b) & (b ^ c)), whose second bracket is the first of the round before.
+ * schedule is a ring of sixteen variables, as no word is used more than sixteen rounds later. The choice of f or g by e
+ * is g ^ (e & (f ^ g)), one operation less than in the standard. The majority of a, b and c
+ * is b ^ ((a ^ b) & (b ^ c)), whose second bracket is the first of the round before: `differences` and the variable behind
+ * it hold these two in turn.
+ *
+ * Variables: 0 to 7 the state, 8 to 23 the ring, 24 the sum of a round that goes into both `a` and `e`, 25 and 26 the
+ * differences. For each nonce that is 51 rounds in 253 statements, with no branch among them.
  */
 export function emitSearch<Code>(emit: Emitter<Code>): EmittedSearch<Code> {
   const { add, and, xor, rotate, shift } = emit

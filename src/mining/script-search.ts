@@ -14,7 +14,11 @@ const script: Emitter<string> = {
   shift: (value, by) => `(${value} >>> ${by})`,
 }
 
-/** The search as JavaScript, one nonce after another, for machines without the vectors that the other needs. */
+/**
+ * The search as JavaScript, one nonce after another, for machines without the vectors that the other needs. It is a function
+ * of some 250 assignments, compiled from text; nothing of a header enters that text, only places and numbers of the plan.
+ * Each sum ends in `| 0`: without it the engine computes with doubles, which hold such sums too, and slower.
+ */
 export function createScriptSearch(): Search {
   const { statements, firstWord, variables } = emitSearch(script)
   const constants = Array.from({ length: searchPlan.constants }, (_, place) => `c${place} = constants[${place}]`)

@@ -6,9 +6,16 @@
  * - Words 0 to 11 of the last block are known, and with them rounds 0 to 11. Round 12 adds its word, the nonce, to two of
  *   the eight state words, which are known but for it.
  * - A word of the message schedule is a sum of four earlier ones (FIPS 180-4, 6.2.2). The terms that do not depend
- *   on the nonce are added up beforehand: words 16 to 18, 20, 22 and 24 are known wholly, those up to 35 in part.
+ *   on the nonce are added up beforehand: words 16 to 18, 20, 22 and 24 are known wholly, the others up to 40 in part, and
+ *   from 41 on every term depends on it. Word 19, for one, is sigma1(word 17) + word 12 + sigma0(word 4) + word 3: the
+ *   nonce and a single constant.
+ * - Where a word is known, so is its sum with the round constant.
+ * - Of the digest only the first word is made: where it is above that of the target, no other word can help. The few
+ *   nonces where it is not are hashed again, whole (search-kernel.ts), so a fault in here can lose a block and never make a wrong one.
  *
- * What remains for each nonce is generated from this plan (emit-search.ts), for whichever machine runs it.
+ * Which words these are is the same for every header. So there is one plan, with places for 80 constants, and `constantsOf`
+ * fills them for a header. What remains for each nonce is generated from the plan (emit-search.ts), for whichever machine
+ * runs it (vector-search.ts, script-search.ts).
  */
 
 /** Of a header: words 0 to 10 of the last block, after which comes the nonce in two words. */

@@ -5,7 +5,27 @@ import { searchPlan } from './search-plan.js'
 /**
  * The search as a WebAssembly module: four nonces a pass, one in each lane of a vector of 128 bits
  * (webassembly.github.io/spec/core, "Vector Instructions"). The module is made here, byte by byte, when a
- * thread starts: 13 KB in some milliseconds, so no tool is needed to build it and no binary is shipped.
+ * thread starts: 13 KB in some milliseconds, so no tool is needed to build it and no binary is shipped. It imports
+ * nothing and reaches nothing but its own page of memory.
+ *
+ * Its one function, where a vector of one number has it in all four lanes:
+ *
+ *     find(low, count):
+ *       nonce = low + (0, 1, 2, 3)
+ *       do
+ *         the statements of emit-search.ts, in all lanes at once
+ *         found = a bit for each lane whose first word is, unsigned, at most that of the target
+ *         if (found) return offset + the number of its lowest bit
+ *         nonce += 4, offset += 4
+ *       while (offset < count)
+ *       return -1
+ *
+ * In memory each constant of the plan stands four times over, at 16 times its place, so that one load brings it into all
+ * lanes; behind them are (0, 1, 2, 3) and (4, 4, 4, 4). Vectors have no rotation: it is two shifts and an "or".
+ *
+ * Code is written as the specification's binary format has it, for a machine with a stack: operands first, then the
+ * instruction, so an expression of `Emitter` is its operands' bytes one after the other and its own behind them. Numbers
+ * below 64 are one byte in either form of LEB128, so those that are written out here stand as they are.
  */
 
 type Code = readonly number[]
@@ -70,7 +90,10 @@ const emitter: Emitter<Code> = {
   shift: (value, by) => [...value, i32Const, by, ...i32x4ShiftRight],
 }
 
-/** `find` of Search, except that the last pass may look beyond `count`. */
+/**
+ * The module: sections for types (1), functions (3), memory (5), exports (7) and code (10), 5.5 Modules. `find` is that of Search,
+ * except that the last pass may look beyond `count`, even beyond the last nonce; what it finds there is dropped.
+ */
 function moduleBytes(): Uint8Array {
   const { statements, firstWord, variables: used } = emitSearch(emitter)
   const body = [

@@ -20,7 +20,14 @@ const YOUNG_GENERATION = 6
 /** How many keys are remembered as valid. */
 const MAX_KEYS = 20_000
 
-/** Threads that check signatures, so that the main thread does not. */
+/**
+ * Threads that check signatures, so that the main thread does not.
+ *
+ * Claims go to the threads in slices, packed into one piece of memory that is moved and not copied; verdicts come back as
+ * a byte each. Keys are judged before, each once, since a bad key is told from a bad signature and costs ten times as
+ * much to judge. A verdict is `unknown` until a thread has said otherwise, and where a thread fails, the calls fail
+ * that wait for it: nothing is good by default.
+ */
 export interface SignaturePool {
   /**
    * Judges claims, in their order. After the first that is wrong the others may stay undecided. Calls at one
