@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import type { NodeConfig } from '../config/node-config.js'
@@ -20,6 +21,8 @@ export function loadTls({ tlsCert, tlsKey }: NodeConfig): Tls | undefined {
   const tls = { cert: read('tlsCert', tlsCert), key: read('tlsKey', tlsKey), minVersion: 'TLSv1.2' } as const
   try {
     createSecureContext(tls)
+    // Of a key of another kind than the certificate's the line above says nothing, and no client could connect.
+    if (!new X509Certificate(tls.cert).checkPrivateKey(createPrivateKey(tls.key))) throw new Error('another key')
   } catch (cause) {
     throw new EmrError('config_invalid', 'tlsCert, tlsKey: they are no certificate with its key.', {}, { cause })
   }

@@ -1,12 +1,12 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import type { NodeConfig } from '../config/node-config.js'
-import { EmrError } from '../errors.js'
 import { createNode, type NodeDependencies } from '../node/create-node.js'
 import type { EmrNode } from '../node/emr-node.js'
 import { loadOperatorToken } from '../node/operator-token.js'
 import { buildServer } from './build-server.js'
 import { loadAuthorities, loadTls } from './load-tls.js'
+import { assertAddressFree, listenError } from './own-address.js'
 import { type OwnNames, ownNames } from './own-names.js'
 import type { TypedServer } from './route.js'
 import type { BodyLimits } from './slow-bodies.js'
@@ -31,11 +31,12 @@ export interface ServeDependencies extends Omit<NodeDependencies, 'logger' | 'pe
 /**
  * Opens a node and lets it answer at the address of its configuration.
  *
- * @throws EmrError of `createNode`, and `config_invalid` when the port is taken
+ * @throws EmrError of `createNode`, and `config_invalid` when nothing can listen at the address
  */
 export async function serveNode(config: NodeConfig, dependencies: ServeDependencies): Promise<ServedNode> {
   const tls = loadTls(config)
   const peerAuthorities = loadAuthorities(config)
+  await assertAddressFree(config)
   const { node, start, stop, close } = await createNode(config, { ...dependencies, peerAuthorities })
   let server: TypedServer | undefined
   try {
@@ -48,9 +49,7 @@ export async function serveNode(config: NodeConfig, dependencies: ServeDependenc
     try {
       await server.listen({ port: config.port, host: config.host, listenTextResolver: () => 'listening' })
     } catch (cause) {
-      const taken = cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
-      if (taken) throw new EmrError('config_invalid', `port: ${config.port} is taken.`, {}, { cause })
-      throw cause
+      throw listenError(config, cause)
     }
     const { port } = server.server.address() as AddressInfo
     const own = ownNames(tls ? 'https' : 'http', config.host, port, publicUrl)

@@ -9,6 +9,19 @@ const PAPERS_KUBO = new URL('http://127.0.0.1:5001')
 const SETTING = 'fileStore'
 
 /**
+ * What is wrong with the options alone, before there is a data folder.
+ *
+ * @throws EmrError `config_invalid`
+ */
+export function assertStoreOptions({ ipfs, ipfsCluster }: Pick<NodeConfig, 'ipfs' | 'ipfsCluster'>): void {
+  if (ipfs !== undefined) parseChoice(ipfs)
+  if (ipfsCluster !== undefined) parseCluster(ipfsCluster)
+  if (ipfs === 'embedded' && ipfsCluster !== undefined) {
+    throw new EmrError('config_invalid', 'ipfsCluster: the file store is the embedded one.')
+  }
+}
+
+/**
  * Opens the file store of a node. What `--ipfs` names is taken and remembered; without it what was
  * remembered; at the very first start Kubo at 127.0.0.1:5001 if it answers, else the embedded store.
  * The choice never changes by itself: files that were put into one store are not in the other.
@@ -21,7 +34,7 @@ export async function openChosenStore(
   settings: JsonTable,
   timeouts: FileStoreOptions['timeouts'],
 ): Promise<{ store: FileStore; choice: string; isNew: boolean }> {
-  const cluster = ipfsCluster === undefined ? undefined : parseUrl(ipfsCluster, 'ipfsCluster: this is no URL.')
+  const cluster = ipfsCluster === undefined ? undefined : parseCluster(ipfsCluster)
   const remembered = settings.get(SETTING)
   const choice = wanted ?? (typeof remembered === 'string' ? remembered : await probe())
   const store = await openFileStore(parseChoice(choice), { folder, cluster, timeouts })
@@ -35,6 +48,8 @@ const probe = async (): Promise<string> =>
 function parseChoice(choice: string): FileStoreChoice {
   return choice === 'embedded' ? choice : parseUrl(choice, 'ipfs: neither "embedded" nor a URL.')
 }
+
+const parseCluster = (text: string): URL => parseUrl(text, 'ipfsCluster: this is no URL.')
 
 function parseUrl(text: string, otherwise: string): URL {
   try {

@@ -18,6 +18,7 @@ import { PROTOCOL_VERSION } from '../protocol/network-parameters.js'
 import type { HelloMessage } from '../protocol/peer-messages.js'
 import { createChainReads } from './chain-reads.js'
 import { createChainStore } from './chain-store.js'
+import { assertStoreOptions } from './choose-store.js'
 import { createConsentReads } from './consent-reads.js'
 import { createCustody } from './create-custody.js'
 import { createFiles } from './create-files.js'
@@ -28,7 +29,7 @@ import { createMiningService } from './mining-service.js'
 import { nodeAddresses } from './node-addresses.js'
 import { createNodeStatus } from './node-status.js'
 import { openNodeDisk } from './open-node-disk.js'
-import { createPeerIdentity } from './peer-identity.js'
+import { createPeerIdentity, peerPolicy } from './peer-identity.js'
 import { createReaders } from './readers.js'
 import { createRecordService } from './record-service.js'
 import { createSignaturePool } from './signature-pool.js'
@@ -86,6 +87,8 @@ export interface OpenNode {
 export async function createNode(config: NodeConfig, dependencies: NodeDependencies): Promise<OpenNode> {
   const { logger, now = Date.now, random = Math.random } = dependencies
   const network = loadNetwork(config.network)
+  const policy = peerPolicy(config)
+  assertStoreOptions(config)
   const genesis = genesisHeader(network, hashResults(new Uint8Array(0)))
   const rules = createSignatureRules()
   const events = new EventEmitter<NodeEvents>()
@@ -167,7 +170,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     tipTime: () => chain.tip().header.time,
     now,
   })
-  const { book, policy, ...identity } = createPeerIdentity(config, {
+  const { book, ...identity } = createPeerIdentity({
     isReader: readers.isCertified,
     signer,
     table: ledger.state.peers,

@@ -20,10 +20,9 @@ export interface PeerIdentityDependencies {
   readonly logger: { warn(facts: object, message: string): void }
 }
 
-/** Who this node is to others, who they are to it, and whom it may call. */
+/** Who this node is to others, and who they are to it. */
 export interface PeerIdentity {
   readonly book: PeerBook
-  readonly policy: AddressPolicy
   /** For the signatures of requests and answers. */
   readonly verify: Verify
   readonly authenticate: Authenticate
@@ -31,13 +30,20 @@ export interface PeerIdentity {
   signAnswer(answer: { status: number; body: string; request: string }): WholeSignature
 }
 
-/** @throws EmrError `config_invalid` where an entry of `allowPeer` is none */
-export function createPeerIdentity(
-  { peer, allowPeer }: Pick<NodeConfig, 'peer' | 'allowPeer'>,
-  { signer, table, isValidKey, isReader, now, random, logger }: PeerIdentityDependencies,
-): PeerIdentity {
+/** Whom a node may call. @throws EmrError `config_invalid` where an entry of `allowPeer` is none */
+export const peerPolicy = ({ peer, allowPeer }: Pick<NodeConfig, 'peer' | 'allowPeer'>): AddressPolicy =>
+  createAddressPolicy([...DEFAULT_ALLOWED, ...allowPeer, ...peer.flatMap(hostOf)])
+
+export function createPeerIdentity({
+  signer,
+  table,
+  isValidKey,
+  isReader,
+  now,
+  random,
+  logger,
+}: PeerIdentityDependencies): PeerIdentity {
   const verify = createOpensslVerify()
-  const policy = createAddressPolicy([...DEFAULT_ALLOWED, ...allowPeer, ...peer.flatMap(hostOf)])
   const book = createPeerBook({
     store: {
       saved: () => table.entries(),
@@ -52,7 +58,6 @@ export function createPeerIdentity(
   })
   return {
     book,
-    policy,
     verify,
     authenticate: createAuthenticate({ book, verify, isValidKey, isReader, now }),
     signAnswer: ({ status, body, request }) =>

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -167,6 +168,8 @@ t.test('with a certificate and its key the node speaks TLS 1.2 and later', async
 
   const refused = { code: 'config_invalid' }
   await t.rejects(startNode(t, { tlsCert: file('one.crt'), tlsKey: file('two.key') }), refused, 'the key of another')
+  writeFileSync(file('ed25519.key'), generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  await t.rejects(startNode(t, { tlsCert: file('one.crt'), tlsKey: file('ed25519.key') }), refused, 'of another kind')
   await t.rejects(startNode(t, { tlsCert: file('none.crt'), tlsKey: file('one.key') }), refused, 'no such file')
   await t.rejects(startNode(t, { tlsCert: file('one.key'), tlsKey: file('one.crt') }), refused, 'exchanged')
   t.equal((await get(`${plain.url}/get_chain`)).status, 200)

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -305,8 +305,22 @@ t.test('what cannot be opened names itself and holds nothing', async (t) => {
   const node = await startNode(t)
   const { port } = new URL(node.url)
   const options = { data: join(node.options.data, '..', 'second') }
-  await t.rejects(startNode(t, { ...options, port: Number(port) }), { code: 'config_invalid', message: /port/ })
-  await t.rejects(startNode(t, { ...options, ipfs: 'nonsense' }), { code: 'config_invalid', message: /ipfs/ })
+  const unfit: readonly (readonly [change: Parameters<typeof startNode>[1], message: RegExp])[] = [
+    [{ port: Number(port) }, /port: \d+ is taken/],
+    // TEST-NET-3 of RFC 5737.
+    [{ host: '203.0.113.5', behindProxy: true }, /host: 203\.0\.113\.5 is no address of this machine/],
+    [{ ipfs: 'nonsense' }, /ipfs: neither "embedded" nor a URL/],
+    [{ ipfs: 'embedded', ipfsCluster: 'http://127.0.0.1:1' }, /ipfsCluster: the file store is the embedded one/],
+    [{ ipfs: 'http://127.0.0.1:1', ipfsCluster: 'nonsense' }, /ipfsCluster: this is no URL/],
+    [{ allowPeer: ['%%%'] }, /allowPeer: "%%%" is no address/],
+    [{ network: join(options.data, 'none.json') }, /none\.json cannot be read/],
+    [{ tlsCert: '/none', tlsKey: '/none' }, /tlsCert: .*none cannot be read/],
+    [{ tlsCa: '/none' }, /tlsCa: .*none cannot be read/],
+  ]
+  for (const [change, message] of unfit) {
+    await t.rejects(startNode(t, { ...options, ...change }), { code: 'config_invalid', message })
+    t.notOk(existsSync(options.data), `${message}: nothing is left behind`)
+  }
   await t.rejects(startNode(t, { data: node.options.data }), { code: 'data_folder_in_use' })
   const network = networkFile(t, { name: 'other' })
   const second = await startNode(t, options)
