@@ -9,6 +9,8 @@ export interface SignaturePoolOptions {
   readonly threads?: number
   /** How many claims a thread gets at once: small enough that the first wrong one ends the rest soon. */
   readonly slice?: number
+  /** How many keys are remembered as valid. */
+  readonly keys?: number
 }
 const DEFAULT_SLICE = 128
 /** Keys take longer. */
@@ -17,8 +19,7 @@ const KEYS_A_SLICE = 8
 const SLICES_A_THREAD = 2
 /** Room of a thread for new objects in MiB: what it makes lives for one slice, and a thread would else take 48. */
 const YOUNG_GENERATION = 6
-/** How many keys are remembered as valid. */
-const MAX_KEYS = 20_000
+const DEFAULT_KEYS = 20_000
 
 /**
  * Threads that check signatures, so that the main thread does not.
@@ -64,11 +65,11 @@ const verdictOf = (code: number): SignatureVerdict => {
 
 /** A pool whose threads start with the first call. */
 export function createSignaturePool(options: SignaturePoolOptions = {}): SignaturePool {
-  const { threads = availableParallelism(), slice: sliceLength = DEFAULT_SLICE } = options
+  const { threads = availableParallelism(), slice: sliceLength = DEFAULT_SLICE, keys: maxKeys = DEFAULT_KEYS } = options
   const workers = new Map<Worker, Slice[]>()
   const calls: Call[] = []
   const goodKeys = new Set<string>()
-  const judging = new Map<string, Promise<unknown>>()
+  const judging = new Map<string, Promise<ReadonlySet<string>>>()
   let ended: EmrError | undefined
 
   const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
@@ -142,10 +143,14 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
     })
   }
 
-  /** Has each key judged once, whoever asks meanwhile: one costs as much as ten signatures. */
-  async function judgeKeys(claims: readonly SignatureClaim[]): Promise<void> {
+  /**
+   * The keys that are not valid. Each is judged once, whoever asks meanwhile: one costs as much as ten signatures. What is
+   * remembered may be forgotten before the answer is there, and says nothing of these then.
+   */
+  async function badKeysOf(claims: readonly SignatureClaim[]): Promise<ReadonlySet<string>> {
+    if (goodKeys.size > maxKeys) goodKeys.clear()
     const fresh = new Map<string, SignatureClaim>()
-    const waiting = new Set<Promise<unknown>>()
+    const waiting = new Set<Promise<ReadonlySet<string>>>()
     for (const claim of claims) {
       const name = nameOf(claim.key)
       const underWay = judging.get(name)
@@ -153,21 +158,23 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
       else if (!goodKeys.has(name)) fresh.set(name, claim)
     }
     if (fresh.size > 0) {
-      const judged = run([...fresh.values()], true).finally(() => {
-        for (const name of fresh.keys()) judging.delete(name)
-      })
-      for (const name of fresh.keys()) judging.set(name, judged)
+      const names = [...fresh.keys()]
+      const judged = run([...fresh.values()], true)
+        .then((verdicts) => new Set(names.filter((_, at) => verdicts[at] !== 'good')))
+        .finally(() => {
+          for (const name of names) judging.delete(name)
+        })
+      for (const name of names) judging.set(name, judged)
       waiting.add(judged)
     }
-    await Promise.all(waiting)
+    return new Set((await Promise.all(waiting)).flatMap((bad) => [...bad]))
   }
 
   return {
     async check(claims) {
-      if (goodKeys.size > MAX_KEYS) goodKeys.clear()
       if (claims.length === 0) return []
-      await judgeKeys(claims)
-      const bad = claims.findIndex(({ key }) => !goodKeys.has(nameOf(key)))
+      const badKeys = await badKeysOf(claims)
+      const bad = claims.findIndex(({ key }) => badKeys.has(nameOf(key)))
       if (bad < 0) return run(claims, false)
       return [...(bad > 0 ? await run(claims.slice(0, bad), false) : []), 'bad key']
     },
