@@ -54,13 +54,19 @@ export const createNativeVerify =
   (signature, message, publicKey) =>
     fast(signature, message, publicKey) || verifyZip215(signature, message, publicKey)
 
-let native: Verify | undefined
+let quick: Verify | undefined
 
-/** The `Verify` of this process: libsodium first, or OpenSSL where that is not to be had. */
-export const verifyNative: Verify = (signature, message, publicKey) => {
-  native ??= createNativeVerify(loadSodium()?.verify ?? createOpensslVerify())
-  return native(signature, message, publicKey)
+/**
+ * What the fast library of this process says, libsodium, or OpenSSL where that is not to be had. Its yes is a yes of
+ * `verifyNative`; a no says nothing yet, and costs no more.
+ */
+export const verifyQuickly: Verify = (signature, message, publicKey) => {
+  quick ??= loadSodium()?.verify ?? createOpensslVerify()
+  return quick(signature, message, publicKey)
 }
+
+/** The `Verify` of this process. */
+export const verifyNative: Verify = createNativeVerify(verifyQuickly)
 
 /** As `isValidPublicKey`, by libsodium where that is to be had. */
 export const isValidPublicKeyNative = (bytes: Uint8Array): boolean =>

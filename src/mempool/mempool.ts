@@ -3,13 +3,7 @@ import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
 import { idKey } from '../protocol/cid.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
-import {
-  checkTransaction,
-  decodeTransaction,
-  MAX_TIME_AHEAD,
-  type SignatureRules,
-  type SignedTransaction,
-} from '../protocol/transaction.js'
+import { checkTerms, decodeTransaction, MAX_TIME_AHEAD, type SignedTransaction } from '../protocol/transaction.js'
 import { createRecent, DEFAULT_RECENT_LIMITS } from './recent.js'
 import { createShares } from './shares.js'
 
@@ -27,9 +21,6 @@ export const DEFAULT_MEMPOOL_LIMITS = {
 const LOCAL = 'local'
 const RETURNED = 'returned'
 
-/** For what was signed here: its key and signature need no look. */
-const OWN: SignatureRules = { verify: () => true, isValidKey: () => true }
-
 /** What the mempool needs of the disk: an ordered, durable set. */
 export interface PendingStore {
   /** Resolves once the transaction is on disk. Calls at one time share a commit. */
@@ -41,8 +32,13 @@ export interface PendingStore {
 export interface MempoolDependencies {
   readonly network: NetworkParameters
   readonly genesis: CID
-  readonly rules: SignatureRules
   readonly store: PendingStore
+  /**
+   * Looks at every key and signature of a transaction, wherever that is done.
+   *
+   * @throws EmrError `transaction_bad_key`, `transaction_bad_signature`
+   */
+  checkSignatures(transaction: SignedTransaction): Promise<void>
   isOnChain(id: CID): boolean
   /** Clock of this node, in ms since 1970. */
   now(): number
@@ -71,7 +67,10 @@ export interface Mempool {
   get(id: CID): SignedTransaction | undefined
   /** One that waits, or that a block took in a moment ago. It is on disk: whoever is given it may count on it. */
   recall(id: CID): SignedTransaction | undefined
-  /** The same, or one that is on its way to the disk: a block may hold it, but nobody is to be told that it is here. */
+  /**
+   * The same, or one that is being looked at or on its way to the disk: a block may hold it, but nobody is to be told that
+   * it is here.
+   */
   known(id: CID): SignedTransaction | undefined
   /** All of them, oldest first. */
   all(): Iterable<SignedTransaction>
@@ -86,14 +85,24 @@ export interface Mempool {
   follow(change: { taken: readonly CID[]; returned: readonly SignedTransaction[] }): void
 }
 
+/** A look at signatures that is under way. */
+interface Check {
+  readonly transaction: SignedTransaction
+  readonly isGood: Promise<void>
+  /** Whether a block has taken the transaction meanwhile. */
+  isTaken: boolean
+}
+
 /** A mempool with what the disk says is pending. */
 export function createMempool(
   dependencies: MempoolDependencies,
   limits = DEFAULT_MEMPOOL_LIMITS,
   recentLimits = DEFAULT_RECENT_LIMITS,
 ): Mempool {
-  const { network, genesis, rules, store, isOnChain, now } = dependencies
+  const { network, genesis, store, checkSignatures, isOnChain, now } = dependencies
   const waiting = new Map<string, SignedTransaction>()
+  /** Those whose signatures are being looked at: what is made up takes no room of others, and counts as nothing yet. */
+  const checking = new Map<string, Check>()
   /** Accepted, but not on disk yet: known, so that a second copy is refused, yet in no block. */
   const arriving = new Map<string, { transaction: SignedTransaction; isTaken: boolean }>()
   /** Those that wait and came from the disk or a lost block: this process may never have looked at their signatures. */
@@ -128,6 +137,8 @@ export function createMempool(
   }
   const takeIn = (id: string): void => {
     drop(id)
+    const check = checking.get(id)
+    if (check) check.isTaken = true
     const arrival = arriving.get(id)
     if (!arrival) return
     arrival.isTaken = true
@@ -140,11 +151,29 @@ export function createMempool(
       throw new EmrError('transaction_too_large', undefined, { limit: network.maxTransactionBytes })
     }
   }
-  async function take(transaction: SignedTransaction, source: string, by: SignatureRules): Promise<SignedTransaction> {
-    const id = idKey(transaction.id)
-    if (knows(id) || isOnChain(transaction.id)) throw new EmrError('transaction_known')
+  /** Throws what is wrong with a transaction on its own, but for its signatures. */
+  const assertFit = (transaction: SignedTransaction): void => {
+    assertSize(transaction.bytes)
+    if (knows(idKey(transaction.id)) || isOnChain(transaction.id)) throw new EmrError('transaction_known')
     if (transaction.at > now() + MAX_TIME_AHEAD) throw new EmrError('transaction_from_future')
-    checkTransaction(transaction, network, genesis, by)
+    checkTerms(transaction, network, genesis)
+  }
+  /** Has its signatures looked at, once for all copies: the same id is the same signature. */
+  async function takeChecked(transaction: SignedTransaction, source: string): Promise<SignedTransaction> {
+    const id = idKey(transaction.id)
+    const check = checking.get(id) ?? { transaction, isGood: checkSignatures(transaction), isTaken: false }
+    checking.set(id, check)
+    try {
+      await check.isGood
+    } finally {
+      if (checking.get(id) === check) checking.delete(id)
+    }
+    // No wait from here until it is noted as arriving: what a block takes in between would be missed.
+    if (check.isTaken || knows(id)) throw new EmrError('transaction_known')
+    return keepDurably(transaction, source)
+  }
+  async function keepDurably(transaction: SignedTransaction, source: string): Promise<SignedTransaction> {
+    const id = idKey(transaction.id)
     if (waiting.size + arriving.size >= limits.transactions || bytesWaiting + transaction.bytes.length > limits.bytes) {
       throw new EmrError('mempool_full')
     }
@@ -168,13 +197,14 @@ export function createMempool(
 
   return {
     async add(given, source = LOCAL) {
-      const bytes = given instanceof Uint8Array ? given : given.bytes
-      assertSize(bytes)
-      return take(given instanceof Uint8Array ? decodeTransaction(given) : given, source, rules)
+      if (given instanceof Uint8Array) assertSize(given)
+      const transaction = given instanceof Uint8Array ? decodeTransaction(given) : given
+      assertFit(transaction)
+      return takeChecked(transaction, source)
     },
     async addOwn(transaction) {
-      assertSize(transaction.bytes)
-      return take(transaction, LOCAL, OWN)
+      assertFit(transaction)
+      return keepDurably(transaction, LOCAL)
     },
 
     has: (id) => knows(idKey(id)),
@@ -189,7 +219,7 @@ export function createMempool(
     },
     known(id) {
       const key = idKey(id)
-      return waiting.get(key) ?? arriving.get(key)?.transaction ?? recent.get(key)
+      return waiting.get(key) ?? (arriving.get(key) ?? checking.get(key))?.transaction ?? recent.get(key)
     },
     all: () => waiting.values(),
     size: () => ({ transactions: waiting.size, bytes: bytesWaiting }),
@@ -208,7 +238,7 @@ export function createMempool(
     },
 
     follow({ taken, returned }) {
-      if (waiting.size + arriving.size > 0) for (const id of taken) takeIn(idKey(id))
+      if (waiting.size + arriving.size + checking.size > 0) for (const id of taken) takeIn(idKey(id))
       for (const transaction of returned) keepUnverified(transaction)
     },
   }

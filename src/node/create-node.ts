@@ -35,6 +35,7 @@ import { createRecordService } from './record-service.js'
 import { createSignaturePool } from './signature-pool.js'
 import { createSignatureRules } from './signature-rules.js'
 import { createTally } from './tally.js'
+import { createTransactionChecks } from './transaction-checks.js'
 
 /** Largest file that is uploaded or taken from a peer, in bytes. */
 const MAX_FILE_BYTES = 16 * 1024 ** 3
@@ -123,7 +124,7 @@ export async function createNode(config: NodeConfig, dependencies: NodeDependenc
     createMempool({
       network,
       genesis: genesis.id,
-      rules,
+      checkSignatures: createTransactionChecks(rules, signatures),
       isOnChain,
       now,
       store: {

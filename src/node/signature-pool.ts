@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import type { SignatureVerdict } from '../consensus/checked-signatures.js'
 import { EmrError } from '../errors.js'
 import type { SignatureClaim } from '../protocol/signatures-of-others.js'
-import { packClaims, type SliceReply, verdictCodes } from './signature-slices.js'
+import { packClaims, type SliceReply, type SliceTask, verdictCodes } from './signature-slices.js'
 
 export interface SignaturePoolOptions {
   readonly threads?: number
@@ -37,12 +37,18 @@ export interface SignaturePool {
    * @throws EmrError `closing`; `internal` if a thread fails
    */
   check(claims: readonly SignatureClaim[]): Promise<SignatureVerdict[]>
+  /**
+   * Finds the good ones among claims, by what is fast alone, so that no wrong one holds up another. The others stay
+   * undecided: `check` has to judge them.
+   *
+   * @throws EmrError as `check`
+   */
+  sift(claims: readonly SignatureClaim[]): Promise<SignatureVerdict[]>
   close(): Promise<void>
 }
 
 interface Call {
-  /** Whether only the keys are judged. */
-  readonly keysOnly: boolean
+  readonly task: SliceTask
   readonly claims: readonly SignatureClaim[]
   readonly verdicts: SignatureVerdict[]
   /** First claim that no thread has yet. */
@@ -101,12 +107,12 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
         const call = calls.shift()
         if (!call) return
         const from = call.next
-        const claims = call.claims.slice(from, from + (call.keysOnly ? KEYS_A_SLICE : sliceLength))
+        const claims = call.claims.slice(from, from + (call.task === 'keys' ? KEYS_A_SLICE : sliceLength))
         call.next += claims.length
         call.running++
         if (call.next < call.claims.length) calls.push(call)
         slices.push({ call, from })
-        const request = packClaims(claims, call.keysOnly)
+        const request = packClaims(claims, call.task)
         worker.ref()
         worker.postMessage(request, [request.claims.buffer])
       }
@@ -123,9 +129,9 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
     for (const [at, code] of reply.entries()) {
       call.verdicts[from + at] = verdictOf(code)
       const claim = call.claims[from + at]
-      if (code === verdictCodes.good && claim) goodKeys.add(nameOf(claim.key))
+      if (call.task === 'keys' && code === verdictCodes.good && claim) goodKeys.add(nameOf(claim.key))
     }
-    if (!call.keysOnly && reply.some((code) => code !== verdictCodes.good)) {
+    if (reply.includes(verdictCodes.badSignature)) {
       call.next = call.claims.length
       const waiting = calls.indexOf(call)
       if (waiting >= 0) calls.splice(waiting, 1)
@@ -134,11 +140,12 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
     pump()
   }
 
-  function run(claims: readonly SignatureClaim[], keysOnly: boolean): Promise<SignatureVerdict[]> {
+  function run(claims: readonly SignatureClaim[], task: SliceTask): Promise<SignatureVerdict[]> {
     if (ended) return Promise.reject(ended)
+    if (claims.length === 0) return Promise.resolve([])
     return new Promise((resolve, reject) => {
       const verdicts = claims.map((): SignatureVerdict => 'unknown')
-      calls.push({ keysOnly, claims, verdicts, next: 0, running: 0, resolve, reject })
+      calls.push({ task, claims, verdicts, next: 0, running: 0, resolve, reject })
       pump()
     })
   }
@@ -159,7 +166,7 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
     }
     if (fresh.size > 0) {
       const names = [...fresh.keys()]
-      const judged = run([...fresh.values()], true)
+      const judged = run([...fresh.values()], 'keys')
         .then((verdicts) => new Set(names.filter((_, at) => verdicts[at] !== 'good')))
         .finally(() => {
           for (const name of names) judging.delete(name)
@@ -172,12 +179,12 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
 
   return {
     async check(claims) {
-      if (claims.length === 0) return []
       const badKeys = await badKeysOf(claims)
       const bad = claims.findIndex(({ key }) => badKeys.has(nameOf(key)))
-      if (bad < 0) return run(claims, false)
-      return [...(bad > 0 ? await run(claims.slice(0, bad), false) : []), 'bad key']
+      if (bad < 0) return run(claims, 'signatures')
+      return [...(await run(claims.slice(0, bad), 'signatures')), 'bad key']
     },
+    sift: (claims) => run(claims, 'sift'),
     async close() {
       fail(new EmrError('closing'))
       await Promise.all([...workers.keys()].map((worker) => worker.terminate()))

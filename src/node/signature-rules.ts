@@ -1,4 +1,5 @@
-import { isValidPublicKeyNative, verifyNative } from '../crypto/ed25519-node.js'
+import { isValidPublicKeyNative, verifyNative, verifyQuickly } from '../crypto/ed25519-node.js'
+import type { SignatureClaim } from '../protocol/signatures-of-others.js'
 import type { SignatureRules } from '../protocol/transaction.js'
 
 /** How many keys are remembered as good. Judging one costs as much as ten signatures where libsodium does not run. */
@@ -19,3 +20,7 @@ export function createSignatureRules(): SignatureRules {
     },
   }
 }
+
+/** Whether a claim is good by what is fast alone. A no says nothing yet: a rare signature has to be judged by the rules. */
+export const isGoodQuickly = (rules: SignatureRules, { signature, message, key }: SignatureClaim): boolean =>
+  rules.isValidKey(key) && verifyQuickly(signature, message, key)

@@ -1,15 +1,24 @@
 import type { SignatureClaim } from '../protocol/signatures-of-others.js'
+
 /** How claims of signatures travel to the threads that judge them: packed, since copying objects costs as much. */
 
-/** What is found of one claim. `unknown`: another claim of the slice was wrong before it. */
+/** What is found of one claim. `unknown`: nothing; what is asked for says when. */
 export const verdictCodes = { unknown: 0, good: 1, badKey: 2, badSignature: 3 } as const
 
+/**
+ * What is asked of a thread:
+ * - `keys`: whether the keys are valid;
+ * - `signatures`: whether the signatures hold, by keys that are known to be valid. The first wrong one ends the slice, so
+ *   that what is made up costs no more than one slow check;
+ * - `sift`: which claims are good beyond doubt, keys and signatures, by what is fast alone. Others stay unknown.
+ */
+export type SliceTask = 'keys' | 'signatures' | 'sift'
+
 export interface SliceRequest {
+  readonly task: SliceTask
   /** For each claim: length of the message (four bytes), signature, key, message. */
   readonly claims: Uint8Array<ArrayBuffer>
   readonly count: number
-  /** Whether the keys are judged; else only the signatures, by keys that are known to be valid. */
-  readonly keysOnly: boolean
 }
 
 /** One of `verdictCodes` for each claim. */
@@ -19,7 +28,7 @@ const SIGNATURE = 64
 const KEY = 32
 const HEAD = 4 + SIGNATURE + KEY
 
-export function packClaims(claims: readonly SignatureClaim[], keysOnly: boolean): SliceRequest {
+export function packClaims(claims: readonly SignatureClaim[], task: SliceTask): SliceRequest {
   const packed = new Uint8Array(claims.reduce((sum, { message }) => sum + HEAD + message.length, 0))
   const view = new DataView(packed.buffer)
   let at = 0
@@ -30,7 +39,7 @@ export function packClaims(claims: readonly SignatureClaim[], keysOnly: boolean)
     packed.set(message, at + HEAD)
     at += HEAD + message.length
   }
-  return { claims: packed, count: claims.length, keysOnly }
+  return { task, claims: packed, count: claims.length }
 }
 
 export function* unpackClaims({ claims, count }: Pick<SliceRequest, 'claims' | 'count'>): Generator<SignatureClaim> {

@@ -126,7 +126,7 @@ export const clearLabelForbidden = ({ administrators }: NetworkParameters): EmrE
  * @throws EmrError `transaction_bad_key`, `transaction_bad_signature`
  */
 export function checkSignatures(transaction: SignedTransaction, rules: SignatureRules): void {
-  for (const { signature, message, key } of [transactionClaim(transaction), ...claimsOfOthers(transaction)]) {
+  for (const { signature, message, key } of signatureClaims(transaction)) {
     if (!rules.isValidKey(key)) throw new EmrError('transaction_bad_key')
     if (!rules.verify(signature, message, key)) throw new EmrError('transaction_bad_signature')
   }
@@ -147,7 +147,13 @@ export const transactionClaim = ({ bytes, from, sig }: SignedTransaction): Signa
   key: from,
 })
 
-/** The same for many. Their messages share memory: an array of its own for each costs more than to fill it. */
+/** All that a transaction claims of signatures: its author's first, then those of others. */
+export const signatureClaims = (transaction: SignedTransaction): SignatureClaim[] => [
+  transactionClaim(transaction),
+  ...claimsOfOthers(transaction),
+]
+
+/** The claims of authors for many. Their messages share memory: an array of its own for each costs more than to fill it. */
 export function transactionClaims(transactions: readonly SignedTransaction[]): SignatureClaim[] {
   const room = new Uint8Array(transactions.reduce((sum, { bytes }) => sum + SIGNED_PREFIX.length + bytes.length, 0))
   let at = 0

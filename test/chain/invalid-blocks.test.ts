@@ -14,7 +14,7 @@ import {
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { cidOf } from '#emrchain/protocol/cid.js'
 import { decodeHeader, encodeHeader, type Header } from '#emrchain/protocol/header.js'
-import { decodeTransaction, type SignedTransaction } from '#emrchain/protocol/transaction.js'
+import { checkSignatures, decodeTransaction, type SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker, easyNetworkFile, openChain, rules, signerOf } from '../fixtures/block-maker.js'
 
 /**
@@ -377,7 +377,7 @@ t.test('invalid transactions', async (t) => {
     createMempool({
       network,
       genesis: genesis.id,
-      rules,
+      checkSignatures: async (transaction) => checkSignatures(transaction, rules),
       store: { putPending: async () => undefined, pending: () => [] },
       isOnChain: (id) => store.placeOf(id) !== undefined,
       now: () => NOW,

@@ -4,10 +4,10 @@ import { DEFAULT_RECENT_LIMITS } from '#emrchain/mempool/recent.js'
 import { createTally } from '#emrchain/node/tally.js'
 import { encodeCanonical } from '#emrchain/protocol/canonical.js'
 import { cidOf } from '#emrchain/protocol/cid.js'
-import { decodeTransaction, type SignedTransaction } from '#emrchain/protocol/transaction.js'
+import { checkSignatures, decodeTransaction, type SignedTransaction } from '#emrchain/protocol/transaction.js'
 import { createBlockMaker, rules, signerOf } from '../fixtures/block-maker.js'
 
-/** A mempool on a disk of this test's own, of which one write can be made to fail. */
+/** A mempool on a disk of this test's own, of which one write can be made to fail, and whose look at signatures can be held. */
 function setUp(
   limits: Partial<typeof DEFAULT_MEMPOOL_LIMITS>,
   before: readonly SignedTransaction[] = [],
@@ -15,18 +15,24 @@ function setUp(
 ) {
   const maker = createBlockMaker()
   const disk = before.map(({ bytes }) => bytes)
-  const state = { fails: false }
+  const state = { fails: false, looked: 0, held: Promise.resolve() }
+  let onPut: () => void = () => undefined
   // As a node has it, which counts what goes in.
   const mempool = createTally().ofMempool(
     createMempool(
       {
         network: maker.network,
         genesis: maker.genesis.id,
-        rules,
+        async checkSignatures(transaction) {
+          state.looked++
+          await state.held
+          checkSignatures(transaction, rules)
+        },
         isOnChain: () => false,
         now: () => maker.genesis.time + 1_000,
         store: {
           async putPending(_, bytes) {
+            onPut()
             if (state.fails) throw new Error('the disk failed')
             disk.push(bytes)
           },
@@ -38,7 +44,24 @@ function setUp(
     ),
   )
   const record = (name: string, author: string) => maker.record(name, { signer: signerOf(author) })
-  return { mempool, record, state }
+  /** Resolves when the next one is on its way to the disk. */
+  const put = (): Promise<void> =>
+    new Promise((resolve) => {
+      onPut = resolve
+    })
+  /** Holds the looks at signatures until the function that it gives is called. */
+  const hold = (): (() => void) => {
+    let letGo: () => void = () => undefined
+    state.held = new Promise((resolve) => {
+      letGo = resolve
+    })
+    return letGo
+  }
+  const forged = (name: string, author: string): SignedTransaction => {
+    const { id: _id, bytes: _bytes, ...fields } = record(name, author)
+    return decodeTransaction(encodeCanonical({ ...fields, sig: record(`not ${name}`, author).sig }))
+  }
+  return { mempool, record, forged, state, put, hold }
 }
 
 t.test('an author has a share, and leaves the rest to others', async (t) => {
@@ -114,10 +137,14 @@ t.test('what the node signed itself is under every rule but that of its signatur
 t.test('what was checked here is known to be; what disk and lost blocks give back is not', async (t) => {
   const { record } = setUp({})
   const [kept, returned, submitted] = [record('1', 'patient'), record('2', 'patient'), record('3', 'patient')]
-  const { mempool } = setUp({}, [kept])
+  const { mempool, put, hold } = setUp({}, [kept])
   mempool.follow({ taken: [], returned: [returned] })
   t.notOk(mempool.isVerified(submitted.id))
+  const [onItsWay, letGo] = [put(), hold()]
   const adding = mempool.add(submitted.bytes)
+  t.notOk(mempool.isVerified(submitted.id), 'its signature is still looked at')
+  letGo()
+  await onItsWay
   t.ok(mempool.isVerified(submitted.id), 'a block may hold it before it is on this disk')
   await adding
   t.same(
@@ -149,9 +176,11 @@ t.test('what a block took in is recalled for a while, within bounds, and waits n
     { transactions: 2.5, bytes: 10_000 },
     { transactions: 9, bytes: (second.bytes.length + third.bytes.length) * 1.25 },
   ]) {
-    const { mempool } = setUp({}, [], limits)
+    const { mempool, put } = setUp({}, [], limits)
     for (const { bytes } of [first, second]) await mempool.add(bytes)
+    const onItsWay = put()
     const adding = mempool.add(third)
+    await onItsWay
     t.equal(mempool.known(third.id), third, 'a block may hold it already')
     t.equal(mempool.recall(third.id), undefined, 'it is not on disk, and no other node may count on it')
     mempool.follow({ taken: [first.id, second.id, third.id], returned: [] })
@@ -175,4 +204,52 @@ t.test('what a block took in is recalled for a while, within bounds, and waits n
     mempool.follow({ taken: [second.id], returned: [] })
     t.ok(mempool.recall(third.id), 'the same again takes no more room')
   }
+})
+
+t.test('what is still looked at is promised to nobody and takes no room', async (t) => {
+  const { mempool, record, forged, hold } = setUp({ transactions: 2, ofKey: 1, ofSource: 2 })
+  const letGo = hold()
+  const [first, wrong] = [record('1', 'patient'), forged('2', 'patient')]
+  const refused = [mempool.add(wrong, 'http://a'), mempool.add(wrong.bytes, 'http://b')]
+  const adding = mempool.add(first, 'http://a')
+  for (const { id } of [first, wrong]) {
+    t.same(
+      [mempool.has(id), mempool.get(id), mempool.recall(id), mempool.isVerified(id)],
+      [false, undefined, undefined, false],
+    )
+    t.same(mempool.known(id)?.id, id, 'it need not be asked for')
+  }
+  t.same([...mempool.all()], [])
+  await mempool.addOwn(record('3', 'node'))
+  letGo()
+  for (const one of refused) await t.rejects(one, { code: 'transaction_bad_signature' })
+  await adding
+  t.equal(mempool.known(wrong.id), undefined)
+  await t.rejects(mempool.add(record('4', 'doctor')), { code: 'mempool_full' })
+})
+
+t.test('copies that come at one time are looked at once, and one of them is taken', async (t) => {
+  const { mempool, record, state, hold } = setUp({})
+  const letGo = hold()
+  const [first, second] = [record('1', 'patient'), record('2', 'patient')]
+  const copies = [mempool.add(first, 'http://a'), mempool.add(first.bytes, 'http://b'), mempool.add(first.bytes)]
+  const both = [mempool.add(second), mempool.addOwn(second)]
+  letGo()
+  const codes = (await Promise.allSettled([...copies, ...both])).map((one) =>
+    one.status === 'fulfilled' ? 'taken' : one.reason.code,
+  )
+  t.same(codes, ['taken', 'transaction_known', 'transaction_known', 'transaction_known', 'taken'])
+  t.equal(state.looked, 2)
+})
+
+t.test('what a block takes while it is looked at is known then, and does not wait', async (t) => {
+  const { mempool, record, hold } = setUp({})
+  const letGo = hold()
+  const first = record('1', 'patient')
+  const adding = mempool.add(first)
+  mempool.follow({ taken: [first.id], returned: [] })
+  t.notOk(mempool.isVerified(first.id))
+  letGo()
+  await t.rejects(adding, { code: 'transaction_known' })
+  t.same(mempool.size(), { transactions: 0, bytes: 0 })
 })
