@@ -69,7 +69,7 @@ const verdictOf = (code: number): SignatureVerdict => {
   return code === verdictCodes.badSignature ? 'bad signature' : 'unknown'
 }
 
-/** A pool whose threads start with the first call. */
+/** A pool whose threads start when there are slices for them. */
 export function createSignaturePool(options: SignaturePoolOptions = {}): SignaturePool {
   const { threads = availableParallelism(), slice: sliceLength = DEFAULT_SLICE, keys: maxKeys = DEFAULT_KEYS } = options
   const workers = new Map<Worker, Slice[]>()
@@ -98,16 +98,27 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
     return worker
   }
 
+  const lengthOfSlice = ({ task }: Call): number => (task === 'keys' ? KEYS_A_SLICE : sliceLength)
+  /** Threads for slices that no thread is free for: those of a single one need no more than that. */
+  function startThreads(): void {
+    const waiting = calls.reduce(
+      (sum, call) => sum + Math.ceil((call.claims.length - call.next) / lengthOfSlice(call)),
+      0,
+    )
+    const busy = [...workers.values()].filter((slices) => slices.length > 0).length
+    while (workers.size < Math.min(threads, busy + waiting)) start()
+  }
+
   /** Gives the next slices to threads with room, a slice of each call in turn. */
   function pump(): void {
-    while (calls.length > 0 && workers.size < threads) start()
+    if (workers.size < threads) startThreads()
     for (let round = 0; round < SLICES_A_THREAD; round++) {
       for (const [worker, slices] of workers) {
         if (slices.length > round) continue
         const call = calls.shift()
         if (!call) return
         const from = call.next
-        const claims = call.claims.slice(from, from + (call.task === 'keys' ? KEYS_A_SLICE : sliceLength))
+        const claims = call.claims.slice(from, from + lengthOfSlice(call))
         call.next += claims.length
         call.running++
         if (call.next < call.claims.length) calls.push(call)
