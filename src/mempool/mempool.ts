@@ -1,6 +1,6 @@
-import { bytesToHex } from '@noble/hashes/utils.js'
 import type { CID } from 'multiformats/cid'
 import { EmrError } from '../errors.js'
+import { bytesText } from '../protocol/bytes-text.js'
 import { idKey } from '../protocol/cid.js'
 import type { NetworkParameters } from '../protocol/network-parameters.js'
 import { checkTerms, decodeTransaction, MAX_TIME_AHEAD, type SignedTransaction } from '../protocol/transaction.js'
@@ -116,7 +116,7 @@ export function createMempool(
   const keep = (transaction: SignedTransaction): void => {
     const id = idKey(transaction.id)
     if (waiting.has(id)) return
-    shares.claim(id, bytesToHex(transaction.from), RETURNED)
+    shares.claim(id, bytesText(transaction.from), RETURNED)
     waiting.set(id, transaction)
     bytesWaiting += transaction.bytes.length
   }
@@ -177,7 +177,7 @@ export function createMempool(
     if (waiting.size + arriving.size >= limits.transactions || bytesWaiting + transaction.bytes.length > limits.bytes) {
       throw new EmrError('mempool_full')
     }
-    const key = bytesToHex(transaction.from)
+    const key = bytesText(transaction.from)
     if (shares.ofKey(key) >= limits.ofKey) throw new EmrError('mempool_key_full')
     if (shares.ofSource(source) >= limits.ofSource) throw new EmrError('mempool_source_full')
     const arrival = { transaction, isTaken: false }

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { SignatureVerdict } from '../consensus/checked-signatures.js'
 import { EmrError } from '../errors.js'
+import { bytesText } from '../protocol/bytes-text.js'
 import type { SignatureClaim } from '../protocol/signatures-of-others.js'
 import { packClaims, type SliceReply, type SliceTask, verdictCodes } from './signature-slices.js'
 
@@ -78,8 +79,6 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
   const judging = new Map<string, Promise<ReadonlySet<string>>>()
   let ended: EmrError | undefined
 
-  const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
-
   const fail = (error: EmrError): void => {
     ended ??= error
     const failing = new Set([...calls.splice(0), ...[...workers.values()].flat().map(({ call }) => call)])
@@ -140,7 +139,7 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
     for (const [at, code] of reply.entries()) {
       call.verdicts[from + at] = verdictOf(code)
       const claim = call.claims[from + at]
-      if (call.task === 'keys' && code === verdictCodes.good && claim) goodKeys.add(nameOf(claim.key))
+      if (call.task === 'keys' && code === verdictCodes.good && claim) goodKeys.add(bytesText(claim.key))
     }
     if (reply.includes(verdictCodes.badSignature)) {
       call.next = call.claims.length
@@ -170,7 +169,7 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
     const fresh = new Map<string, SignatureClaim>()
     const waiting = new Set<Promise<ReadonlySet<string>>>()
     for (const claim of claims) {
-      const name = nameOf(claim.key)
+      const name = bytesText(claim.key)
       const underWay = judging.get(name)
       if (underWay) waiting.add(underWay)
       else if (!goodKeys.has(name)) fresh.set(name, claim)
@@ -191,7 +190,7 @@ export function createSignaturePool(options: SignaturePoolOptions = {}): Signatu
   return {
     async check(claims) {
       const badKeys = await badKeysOf(claims)
-      const bad = claims.findIndex(({ key }) => badKeys.has(nameOf(key)))
+      const bad = claims.findIndex(({ key }) => badKeys.has(bytesText(key)))
       if (bad < 0) return run(claims, 'signatures')
       return [...(await run(claims.slice(0, bad), 'signatures')), 'bad key']
     },

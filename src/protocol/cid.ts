@@ -3,6 +3,7 @@ import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { isSha256, sha256 } from '../crypto/hash.js'
 import { EmrError } from '../errors.js'
+import { bytesText } from './bytes-text.js'
 
 /** Multicodec of DAG-CBOR, DAG-PB and raw blocks, and of SHA-256. */
 const DAG_CBOR = 0x71
@@ -44,8 +45,8 @@ export const isChainCidAt = (bytes: Uint8Array, offset: number): boolean =>
   bytes[offset + 2] === CHAIN_CID_START[2] &&
   bytes[offset + 3] === CHAIN_CID_START[3]
 
-/** A short text that stands for the id of a block or transaction in a set: its digest, a character a byte. */
-export const idKey = (id: CID): string => String.fromCharCode.apply(null, id.multihash.digest as unknown as number[])
+/** A short text that stands for the id of a block or transaction in a set: that of its digest. */
+export const idKey = (id: CID): string => bytesText(id.multihash.digest)
 
 /** The id that `idKey` gave this text for. */
 export const cidOfKey = (key: string): CID => cidOfDigest(Uint8Array.from(key, (character) => character.charCodeAt(0)))
