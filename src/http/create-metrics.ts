@@ -41,11 +41,11 @@ export function createMetrics(
     buckets: BUCKETS,
     registers: [registry],
   })
-  server.addHook('onResponse', async (request, reply) => {
+  server.addHook('onResponse', (request, reply, done) => {
     const { method, route } = routeOf(request)
-    if (ENDLESS.has(route)) return
     const status = `${Math.floor(reply.statusCode / 100)}xx`
-    durations.observe({ method, route, status }, reply.elapsedTime / 1_000)
+    if (!ENDLESS.has(route)) durations.observe({ method, route, status }, reply.elapsedTime / 1_000)
+    done()
   })
 
   return (server) => {

@@ -34,25 +34,30 @@ export async function limitRequests(server: FastifyInstance, { strangers, peers 
   const count = server.createRateLimit({
     timeWindow: MINUTE,
     ipv6Subnet: 64,
-    // Who watches over many nodes asks often, and it costs nothing.
-    allowList: (request) => isLoopback(request.ip) || request.routeOptions.url === '/healthz',
     max: (_request, key) => (known.has(key) ? peers : strangers),
   })
   const keys = new WeakMap<object, string>()
   server.addHook('onRequest', async (request, reply) => {
+    // Who watches over many nodes asks often, and it costs nothing.
+    if (isLoopback(request.ip) || request.routeOptions.url === '/healthz') return
     const found = await count(request)
     keys.set(request, found.key)
     if (found.isAllowed || !found.isExceeded) return
     reply.header('retry-after', String(found.ttlInSeconds))
     throw new EmrError('too_many_requests')
   })
-  server.addHook('preValidation', async (request) => {
+  server.addHook('preValidation', (request, _reply, done) => {
     const key = keys.get(request)
-    if (key === undefined || request.sender?.address === undefined || known.has(key)) return
+    if (key !== undefined && request.sender?.address !== undefined) know(key)
+    done()
+  })
+
+  function know(key: string): void {
+    if (known.has(key)) return
     const [oldest] = known
     if (known.size >= MAX_PEERS && oldest !== undefined) known.delete(oldest)
     known.add(key)
-  })
+  }
 }
 
 function limitConnections(server: Server): void {

@@ -40,10 +40,12 @@ export const rawBody = (type: string, description: string) => ({
  * A hook that refuses every content type but one, before the body is read: what may be large because it is
  * bytes must not be parsed as something else first.
  */
-export const takesOnly = (type: string) => async (request: FastifyRequest) => {
-  const sent = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  if (sent !== type) throw new EmrError('unsupported_media_type', `Send ${type}.`)
-}
+export const takesOnly =
+  (type: string) =>
+  (request: FastifyRequest, _reply: unknown, done: (error?: Error) => void): void => {
+    const sent = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+    done(sent === type ? undefined : new EmrError('unsupported_media_type', `Send ${type}.`))
+  }
 
 /** Whole numbers in a query string arrive as text. */
 export const WholeNumberText = Type.String({ pattern: '^(0|[1-9]\\d{0,9})$' })

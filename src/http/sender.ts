@@ -65,8 +65,8 @@ export function identifySenders(
     request.bodyHash = createHash('sha256')
   })
 
-  server.addHook('preParsing', async (request, _reply, payload) => {
-    if (!request.bodyHash) return payload
+  server.addHook('preParsing', (request, _reply, payload, done) => {
+    if (!request.bodyHash) return done(null, payload)
     const watch = new Transform({
       transform(part: Buffer, _encoding, done) {
         request.bodyHash?.update(part)
@@ -74,16 +74,15 @@ export function identifySenders(
       },
     })
     payload.once('error', (error: Error) => watch.destroy(error))
-    return payload.pipe(watch)
+    done(null, payload.pipe(watch))
   })
 
-  server.addHook('preValidation', async (request) => {
+  server.addHook('preValidation', (request, _reply, done) => {
     const { bodyHash } = request
     // A hash that has ended throws where a further part comes, out of the reach of every handler.
     request.bodyHash = undefined
-    if (bodyHash && contentDigest(bodyHash.digest()) !== request.headers['content-digest']) {
-      throw new EmrError('peer_wrong_digest')
-    }
+    const isIntact = !bodyHash || contentDigest(bodyHash.digest()) === request.headers['content-digest']
+    done(isIntact ? undefined : new EmrError('peer_wrong_digest'))
   })
 }
 
