@@ -6,6 +6,10 @@ const SPAN = 64
 const MOST_OF_SPAN = 512 * 1024
 /** Bytes of all texts that are kept: some 20,000 blocks of one record. */
 const MOST_KEPT = 12 * 1024 * 1024
+/** Bytes of a block's text, at least. */
+const LEAST_OF_BLOCK = 300
+/** How many spans there may be room for. Of those before them none is made ahead, however long the chain. */
+const MOST_SPANS = Math.ceil(MOST_KEPT / (SPAN * LEAST_OF_BLOCK))
 /** What is written at once: a write for each block would cost more than to make its text. */
 const PIECE = 128 * 1024
 /** Bytes of a character of JSON in UTF-8, at most. */
@@ -140,7 +144,8 @@ export function createChainJson({ blocks, tip, events }: Pick<EmrNode, 'blocks' 
 
     async prepareNext() {
       const { height } = tip().header
-      for (let span = Math.floor(height / SPAN); span >= 0; span--) {
+      const newest = Math.floor(height / SPAN)
+      for (let span = newest; span >= Math.max(0, newest - MOST_SPANS); span--) {
         const count = Math.min(SPAN, height - span * SPAN + 1)
         if ((kept.get(span)?.blocks ?? 0) >= count) continue
         // One nearer the tip takes the room of another; the others take what is free.

@@ -200,3 +200,26 @@ t.test('what is kept is bounded, and what is nearest the tip stays', async (t) =
   t.equal(ahead.keptBlocks(), steps * 64)
   t.same((await again(ahead)).at(-1), spans - steps - 1, 'those are nearest the tip')
 })
+
+t.test('blocks that are too long to be kept are not looked for through the whole chain', async (t) => {
+  const header = { ...maker.genesis, height: 64 * 1_000 - 1 }
+  const record = maker.record('long')
+  const name = 'x'.repeat(600_000)
+  const label = { user_id: 'ann', EHR_name: 'MRI', file_name: name, size: 1 }
+  const long: Block = { ...genesis, transactions: [{ ...record, body: { ...record.body, label } }] }
+  const asked: number[] = []
+  const json = createChainJson({
+    events: new EventEmitter<NodeEvents>(),
+    tip: () => ({ ...genesis, header, work: 1n, transactionCount: 1 }),
+    async *blocks(from) {
+      asked.push(from / 64)
+      yield [long]
+    },
+  })
+  while (await json.prepareNext());
+  const lowest = asked.at(-1) ?? 0
+  t.same(asked, heights(lowest, 999).reverse(), 'each once, from the tip')
+  t.ok(lowest > 300, 'and no more than could have found room')
+  t.notOk(await json.prepareNext())
+  t.equal(json.keptBlocks(), 0)
+})
